@@ -1,0 +1,54 @@
+"""Certified adversarial robustness by randomized smoothing.
+
+The public names are imported when they are first used, so that importing `radii` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from radii._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from radii import bounds as bounds
+    from radii import certificates as certificates
+    from radii import data as data
+    from radii import models as models
+    from radii import noise as noise
+    from radii.bounds import ClopperPearson as ClopperPearson
+    from radii.errors import RadiiError as RadiiError
+    from radii.noise import Gaussian as Gaussian
+    from radii.records import Certification as Certification
+    from radii.records import ClassBounds as ClassBounds
+    from radii.records import Counts as Counts
+    from radii.records import Prediction as Prediction
+    from radii.smoothing import SamplingPlan as SamplingPlan
+    from radii.smoothing import SmoothedClassifier as SmoothedClassifier
+
+_PACKAGES = ("bounds", "certificates", "data", "models", "noise")
+_HOMES = {
+    "Certification": "radii.records",
+    "ClassBounds": "radii.records",
+    "ClopperPearson": "radii.bounds",
+    "Counts": "radii.records",
+    "Gaussian": "radii.noise",
+    "Prediction": "radii.records",
+    "RadiiError": "radii.errors",
+    "SamplingPlan": "radii.smoothing",
+    "SmoothedClassifier": "radii.smoothing",
+}
+
+__all__ = ["__version__", *_PACKAGES, *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return importlib.import_module(f"radii.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'radii' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

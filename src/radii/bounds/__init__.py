@@ -1,0 +1,5 @@
+"""Counts to bounds on the probability of a class."""
+
+from radii.bounds.base import BOUNDS as BOUNDS
+from radii.bounds.base import Bound as Bound
+from radii.bounds.clopper_pearson import ClopperPearson as ClopperPearson

@@ -1,0 +1,63 @@
+"""What a bound is: from successes in n draws to a number on the safe side of a probability."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from radii.records import FloatArray, IntArray
+from radii.registry import Registry
+
+
+class Bound(ABC):
+    """A one-sided confidence bound on a success probability p.
+
+    Attributes:
+        anytime: Whether the statement holds at every stopping time, or only for an n fixed before
+            looking.
+        examples: Parameters that documentation and conformance tests use.
+    """
+
+    anytime: ClassVar[bool]
+    examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
+
+    @abstractmethod
+    def lower(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        """A bound below p: for every p, P(lower(K, n, alpha) <= p) >= 1 - alpha.
+
+        Args:
+            k: `(*batch,)` int64. Successes, `0 <= k <= n`.
+            n: Draws, one number or `(*batch,)`.
+            alpha: Failure probability of this one-sided statement, in (0, 1).
+
+        Returns:
+            `(*batch,)` float64 in [0, 1).
+        """
+
+    @abstractmethod
+    def upper(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        """A bound above p: for every p, P(upper(K, n, alpha) >= p) >= 1 - alpha.
+
+        It is `1 - lower(n - k, n, alpha)`, as a number with its own digits.
+        """
+
+
+BOUNDS: Registry[Bound] = Registry("bound", "radii.bounds")
+
+
+def check(k: IntArray, n: IntArray | int, alpha: float) -> tuple[IntArray, IntArray]:
+    """`k` and `n` as int64 arrays of one shape, or a `ValueError` that says which one is off."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be in (0, 1), got {alpha!r}")
+    counts, draws = np.broadcast_arrays(np.asarray(k), np.asarray(n))
+    for what, values in (("k", counts), ("n", draws)):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise TypeError(f"{what} must be integers, got {values.dtype}")
+    if np.any(draws < 1):
+        raise ValueError(f"n must be at least 1, got {draws.min()}")
+    if np.any((counts < 0) | (counts > draws)):
+        raise ValueError(f"k must be in [0, n], got k={k!r} with n={n!r}")
+    return counts.astype(np.int64), draws.astype(np.int64)

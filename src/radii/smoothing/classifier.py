@@ -1,0 +1,221 @@
+"""The smoothed classifier: a base classifier and a noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from radii.certificates.base import Certificate, find
+from radii.errors import BaseClassifierError, NotCoveredError
+from radii.noise.base import Noise
+from radii.records import Certification, Norm, Prediction
+from radii.smoothing import certify as algorithms
+from radii.smoothing.plan import SamplingPlan
+from radii.smoothing.scheduler import Sampler
+
+Inputs = Tensor | npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothedClassifier:
+    """`g(x) = argmax_c P(base(x + delta) = c)`, with `delta` drawn from `noise`.
+
+    Noise is added to what the caller passes, before any normalisation; the scale of the noise is in
+    these units. The base classifier is used as it is: it must be in evaluation mode already.
+
+    Attributes:
+        base: From `(rows, *shape)` float32 to scores `(rows, num_classes)` or whole-number labels
+            `(rows,)`.
+        noise: The smoothing distribution.
+        num_classes: How many classes the base classifier has.
+        input_shape: Shape of one input. If None, an array with an odd number of axes (a vector, an
+            image) is one input and one with an even number is a batch.
+        device: Where noise is drawn; by default the device of the base classifier's parameters.
+        batch_size: Draws that the device works on at once; by default as many as suit the inputs.
+
+    Example:
+        >>> import numpy as np
+        >>> from radii.noise import Gaussian
+        >>> def right_half(x):
+        ...     return (x[:, 0] > 0).long()
+        >>> smoothed = SmoothedClassifier(right_half, Gaussian(sigma=1.0), num_classes=2)
+        >>> result = smoothed.certify(np.float32([0.8, 0.0]), SamplingPlan(n=10_000, seed=1))
+        >>> result.prediction, round(result.radius, 2) <= 0.8
+        (1, True)
+    """
+
+    base: Callable[[Tensor], Any]
+    noise: Noise
+    num_classes: int
+    _: KW_ONLY
+    input_shape: tuple[int, ...] | None = None
+    device: torch.device | str | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {self.num_classes!r}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size!r}")
+
+    def certify(
+        self,
+        x: Inputs,
+        plan: SamplingPlan | None = None,
+        *,
+        norm: Norm = "l2",
+        certificate: Certificate | str | None = None,
+    ) -> Certification | list[Certification]:
+        """The class and radius certified of one input, or a list of them for a batch.
+
+        Args:
+            x: `(*shape)` or `(inputs, *shape)` floating point.
+            plan: Draws, alpha, bound; the default is that of the papers.
+            norm: The norm of the ball.
+            certificate: A certificate or its name; needed where several cover the noise and norm.
+
+        Raises:
+            NotCoveredError: If no certificate covers the noise in this norm.
+            PlanError: If the plan could never certify anything.
+            BaseClassifierError: If the base classifier is in training mode or its answers are off.
+        """
+        inputs, single = self._batch(x)
+        results = [
+            certification
+            for _, certification in self.certify_each(
+                enumerate(inputs), plan or SamplingPlan(), norm=norm, certificate=certificate
+            )
+        ]
+        return results[0] if single else results
+
+    def certify_each(
+        self,
+        inputs: Iterable[tuple[int, Tensor]],
+        plan: SamplingPlan,
+        *,
+        norm: Norm = "l2",
+        certificate: Certificate | str | None = None,
+    ) -> Iterator[tuple[int, Certification]]:
+        """`certify` for a stream of `(index, input)`; inputs are taken as the device needs them.
+
+        The index names the random streams of its input, so each must occur once.
+        """
+        chosen = self.certificate(norm, certificate)
+        plan = plan.seeded()
+        plan.check(self.num_classes)
+        return algorithms.certify(self._sampler(plan), self._moved(inputs), plan, chosen)
+
+    def predict(
+        self, x: Inputs, n: int = 1_000, alpha: float = 0.001, *, seed: int | None = None
+    ) -> Prediction | list[Prediction]:
+        """The smoothed prediction of one input, or a list of them for a batch; it may abstain.
+
+        Args:
+            x: `(*shape)` or `(inputs, *shape)` floating point.
+            n: Draws for each input.
+            alpha: Probability that an answer which is not None is not the smoothed classifier's.
+            seed: Of the random streams; None asks the operating system for one.
+
+        Raises:
+            PlanError: If n draws could never give an answer at this alpha.
+            BaseClassifierError: If the base classifier is in training mode or its answers are off.
+        """
+        inputs, single = self._batch(x)
+        plan = SamplingPlan(seed=seed)
+        results = [
+            prediction
+            for _, prediction in self.predict_each(enumerate(inputs), n, alpha, plan=plan)
+        ]
+        return results[0] if single else results
+
+    def predict_each(
+        self,
+        inputs: Iterable[tuple[int, Tensor]],
+        n: int = 1_000,
+        alpha: float = 0.001,
+        *,
+        plan: SamplingPlan,
+    ) -> Iterator[tuple[int, Prediction]]:
+        """`predict` for a stream of `(index, input)`; block and seed are the plan's."""
+        algorithms.check_prediction(n, alpha)
+        return algorithms.predict(self._sampler(plan.seeded()), self._moved(inputs), n, alpha)
+
+    def certificate(self, norm: Norm, wanted: Certificate | str | None = None) -> Certificate:
+        """The certificate that applies to this classifier.
+
+        Raises:
+            NotCoveredError: If none does, or the one given is about another noise or norm.
+        """
+        if not isinstance(wanted, Certificate):
+            return find(self.noise, norm, wanted)
+        if wanted.noise != self.noise or wanted.norm != norm:
+            raise NotCoveredError(
+                f"the certificate must be about {self.noise!r} in {norm}, "
+                f"got one about {wanted.noise!r} in {wanted.norm}."
+            )
+        return wanted
+
+    def resolve_device(self) -> torch.device:
+        """Where noise is drawn."""
+        if self.device is not None:
+            return torch.device(self.device)
+        if isinstance(self.base, nn.Module):
+            for tensor in (*self.base.parameters(), *self.base.buffers()):
+                return tensor.device
+        return torch.device("cpu")
+
+    def _sampler(self, plan: SamplingPlan) -> Sampler:
+        if isinstance(self.base, nn.Module) and any(m.training for m in self.base.modules()):
+            raise BaseClassifierError(
+                "the base classifier must be in evaluation mode, got training mode; "
+                "call base.eval() first."
+            )
+        assert plan.seed is not None
+        return Sampler(
+            base=self.base,
+            noise=self.noise,
+            num_classes=self.num_classes,
+            seed=plan.seed,
+            block=plan.block,
+            device=self.resolve_device(),
+            batch_size=self.batch_size,
+        )
+
+    def _batch(self, x: Inputs) -> tuple[Tensor, bool]:
+        """`x` as a batch, and whether it was one input."""
+        tensor = torch.as_tensor(x)
+        if self.input_shape is None:
+            single = tensor.ndim % 2 == 1
+        else:
+            single = tensor.shape == self.input_shape
+            if not single and tensor.shape[1:] != self.input_shape:
+                raise ValueError(
+                    f"x must have shape {self.input_shape} or (inputs, *{self.input_shape}), "
+                    f"got {tuple(tensor.shape)}"
+                )
+        return (tensor[None] if single else tensor), single
+
+    def _moved(self, inputs: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        """Inputs as float32 on the device, checked."""
+        device = self.resolve_device()
+        shape = self.input_shape
+        for index, x in inputs:
+            if not x.is_floating_point():
+                raise TypeError(
+                    f"inputs must be floating point, in the units of the noise, got {x.dtype}; "
+                    f"divide 8-bit images by 255."
+                )
+            shape = shape or tuple(x.shape)
+            if x.shape != shape:
+                raise ValueError(
+                    f"input {index} must have shape {tuple(shape)}, got {tuple(x.shape)}"
+                )
+            moved = x.detach().to(device, torch.float32)
+            if not bool(moved.isfinite().all()):
+                raise ValueError(f"input {index} must be finite, got NaN or infinity in it")
+            yield index, moved

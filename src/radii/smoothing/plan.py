@@ -1,0 +1,81 @@
+"""How many draws, at which failure probability, bounded how, from which streams."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from radii.bounds.base import Bound
+from radii.bounds.clopper_pearson import ClopperPearson
+from radii.errors import PlanError
+
+RunnerUp = Literal["complement", "bounded"]
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """The plan of CERTIFY: select the class with n0 draws, bound its probability with n fresh ones.
+
+    Attributes:
+        n0: Draws that select the class.
+        n: Draws that bound its probability, fixed before looking.
+        alpha: Probability that anything said about one input is wrong.
+        bound: How counts become bounds.
+        runner_up: What is said of the other classes. `complement`: they share what the top class
+            leaves, and all of alpha is spent on the top class. `bounded`: every class gets a bound
+            of its own at `alpha / num_classes`, which pays where the rest is spread over many.
+        block: Draws in one block of the random stream. It is part of what names the noise: another
+            block size draws other noise. On CPU a block passes through the base classifier alone.
+        seed: Of the random streams; None asks the operating system for one.
+
+    Reference:
+        Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1.
+    """
+
+    n0: int = 100
+    n: int = 100_000
+    alpha: float = 0.001
+    bound: Bound = field(default_factory=ClopperPearson)
+    runner_up: RunnerUp = "complement"
+    block: int = 100
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n0", "n", "block"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
+        if self.runner_up not in ("complement", "bounded"):
+            raise ValueError(f"runner_up must be 'complement' or 'bounded', got {self.runner_up!r}")
+
+    def share(self, num_classes: int) -> float:
+        """The part of alpha that each one-sided bound may spend."""
+        return self.alpha if self.runner_up == "complement" else self.alpha / num_classes
+
+    def check(self, num_classes: int) -> None:
+        """Refuses a plan under which no input could ever be certified.
+
+        Raises:
+            PlanError: If even n votes of n leave the top class without a majority.
+        """
+        if not self._succeeds(self.n, num_classes):
+            least = 1
+            while not self._succeeds(least, num_classes):
+                least += 1
+            raise PlanError(
+                f"n={self.n} draws can never certify at alpha={self.alpha:g}: "
+                f"take n of at least {least}, or a larger alpha."
+            )
+
+    def _succeeds(self, n: int, num_classes: int) -> bool:
+        draws = np.array(n)
+        return bool(self.bound.lower(draws, n, self.share(num_classes)) > 0.5)
+
+    def seeded(self) -> SamplingPlan:
+        """This plan, with a seed from the operating system if it has none."""
+        return self if self.seed is not None else replace(self, seed=secrets.randbits(63))
