@@ -100,15 +100,17 @@ class SmoothedClassifier:
         *,
         norm: Norm = "l2",
         certificate: Certificate | str | None = None,
+        on_draws: Callable[[int], object] | None = None,
     ) -> Iterator[tuple[int, Certification]]:
         """`certify` for a stream of `(index, input)`; inputs are taken as the device needs them.
 
-        The index names the random streams of its input, so each must occur once.
+        The index names the random streams of its input, so each must occur once. `on_draws` is told
+        the number of draws of each batch.
         """
         chosen = self.certificate(norm, certificate)
         plan = plan.seeded()
         plan.check(self.num_classes)
-        return algorithms.certify(self._sampler(plan), self._moved(inputs), plan, chosen)
+        return algorithms.certify(self._sampler(plan, on_draws), self._moved(inputs), plan, chosen)
 
     def predict(
         self, x: Inputs, n: int = 1_000, alpha: float = 0.001, *, seed: int | None = None
@@ -126,10 +128,9 @@ class SmoothedClassifier:
             BaseClassifierError: If the base classifier is in training mode or its answers are off.
         """
         inputs, single = self._batch(x)
-        plan = SamplingPlan(seed=seed)
         results = [
             prediction
-            for _, prediction in self.predict_each(enumerate(inputs), n, alpha, plan=plan)
+            for _, prediction in self.predict_each(enumerate(inputs), n, alpha, seed=seed)
         ]
         return results[0] if single else results
 
@@ -139,11 +140,13 @@ class SmoothedClassifier:
         n: int = 1_000,
         alpha: float = 0.001,
         *,
-        plan: SamplingPlan,
+        seed: int | None = None,
+        on_draws: Callable[[int], object] | None = None,
     ) -> Iterator[tuple[int, Prediction]]:
-        """`predict` for a stream of `(index, input)`; block and seed are the plan's."""
+        """`predict` for a stream of `(index, input)`; see `certify_each`."""
         algorithms.check_prediction(n, alpha)
-        return algorithms.predict(self._sampler(plan.seeded()), self._moved(inputs), n, alpha)
+        sampler = self._sampler(SamplingPlan(seed=seed).seeded(), on_draws)
+        return algorithms.predict(sampler, self._moved(inputs), n, alpha)
 
     def certificate(self, norm: Norm, wanted: Certificate | str | None = None) -> Certificate:
         """The certificate that applies to this classifier.
@@ -169,7 +172,9 @@ class SmoothedClassifier:
                 return tensor.device
         return torch.device("cpu")
 
-    def _sampler(self, plan: SamplingPlan) -> Sampler:
+    def _sampler(
+        self, plan: SamplingPlan, on_draws: Callable[[int], object] | None = None
+    ) -> Sampler:
         if isinstance(self.base, nn.Module) and any(m.training for m in self.base.modules()):
             raise BaseClassifierError(
                 "the base classifier must be in evaluation mode, got training mode; "
@@ -184,6 +189,7 @@ class SmoothedClassifier:
             block=plan.block,
             device=self.resolve_device(),
             batch_size=self.batch_size,
+            on_draws=on_draws,
         )
 
     def _batch(self, x: Inputs) -> tuple[Tensor, bool]:

@@ -59,6 +59,7 @@ class Sampler:
         block: Draws in one block of a stream.
         device: Where noise is drawn and votes are counted.
         batch_size: Draws in one batch, at most; None picks one that fits the inputs.
+        on_draws: Is told the number of draws of each batch, once its votes are counted.
     """
 
     base: Callable[[Tensor], Any]
@@ -68,6 +69,7 @@ class Sampler:
     block: int
     device: torch.device
     batch_size: int | None = None
+    on_draws: Callable[[int], object] | None = None
 
     def run(self, requests: Iterable[Request]) -> Iterator[tuple[Request, dict[Stage, Counts]]]:
         """Votes of each request, in the order of the requests.
@@ -161,6 +163,8 @@ class Sampler:
                     f"input {block.request.index}; mend it or check num_classes."
                 )
             np.add(block.votes, votes, out=block.votes)
+        if self.on_draws is not None:
+            self.on_draws(len(noisy))
 
     def _labels(self, answered: Any, rows: int) -> Tensor:
         """`(rows,)` int64 labels; `num_classes` stands for an answer that is none."""

@@ -1,0 +1,145 @@
+"""What a terminal shows: progress, tables, JSON. The only place that prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from radii.evaluation.report import Report
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+class _RateColumn(ProgressColumn):
+    """Steps a second, in the words of the task."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.0f} {task.fields['unit']}/s", style="cyan")
+
+
+class Bar:
+    """A progress bar over steps, with a count of finished things beside it.
+
+    Attributes:
+        progress: What draws it.
+        task: The bar in it.
+    """
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._things = 0
+        self._of = 0
+
+    def start(self, things: int, done: int, steps_each: int = 1) -> None:
+        """Sets how much there is to do: `things`, of which `done` are done, of some steps each."""
+        self._things, self._of = done, things
+        self._progress.reset(self._task, total=(things - done) * steps_each, things=self._text)
+
+    def advance(self, steps: int) -> None:
+        """Counts steps."""
+        self._progress.advance(self._task, steps)
+
+    def finish_one(self) -> None:
+        """Counts a finished thing."""
+        self._things += 1
+        self._progress.update(self._task, things=self._text)
+
+    @property
+    def _text(self) -> str:
+        return f"{self._things}/{self._of}"
+
+
+@contextmanager
+def progress_bar(title: str, unit: str) -> Iterator[Bar]:
+    """A bar on stderr while work goes on; nothing where stdout is no terminal."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[things]}"),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stdout.isatty(),
+        transient=True,
+    ) as progress:
+        yield Bar(progress, progress.add_task(title, total=None, unit=unit, things=""))
+
+
+def print_line(text: str) -> None:
+    """A line of text."""
+    _out.print(text, markup=False)
+
+
+def print_raw(text: str) -> None:
+    """Text as it is, for other programs to read."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def print_json(value: object) -> None:
+    """JSON, for other programs to read."""
+    print_raw(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_note(text: str) -> None:
+    """A line on stderr that is no error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"note: {text}", markup=False)
+
+
+def print_error(text: str) -> None:
+    """An error, on stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        Text.assemble(("error: ", "bold red"), text)
+    )
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """A table; columns whose name starts with `>` are aligned to the right."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        name = column.removeprefix(">")
+        table.add_column(name, justify="right" if column != name else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_report(report: Report) -> None:
+    """The certified-accuracy table of runs, and what to beware of."""
+    from radii.evaluation.report.rounding import floor_text
+
+    columns = ["run", "noise", ">n", ">ACR", ">abstained"]
+    columns += [f">r={radius:g}" for radius in report.radii]
+    rows = [
+        [
+            run.run,
+            run.noise,
+            f"{run.n:,}",
+            floor_text(run.acr, 3),
+            f"{run.abstention_rate:.1%}",
+            *(floor_text(100 * share.value, 1) for _, share in run.certified_accuracy),
+        ]
+        for run in report.runs
+    ]
+    print_table(columns, rows, "Certified accuracy in % at each radius")
+    for run in report.runs:
+        for caveat in run.caveats:
+            print_line(f"note: {caveat}")

@@ -1,0 +1,125 @@
+"""`radii predict`: the smoothed classifier's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from radii.cli.console import print_json, print_line, print_table, progress_bar
+from radii.cli.options import (
+    AlphaOption,
+    BaseOption,
+    BatchOption,
+    DataRootOption,
+    DeviceOption,
+    JsonOption,
+    NoiseOption,
+    Precision,
+    PrecisionOption,
+    SeedOption,
+    SubsetOption,
+    arguments,
+    dataset_of,
+    smoothed_base,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from radii.records import Prediction
+
+
+def predict(
+    base: BaseOption,
+    noise: NoiseOption,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Image files, all of one size.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="A data set instead of files.")] = None,
+    n: Annotated[int, typer.Option("--n", help="Draws for each input.")] = 1_000,
+    alpha: AlphaOption = 0.001,
+    subset: SubsetOption = "all",
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    batch_size: BatchOption = None,
+    data_root: DataRootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predicts with the smoothed classifier, or abstains."""
+    from radii.data import Subset, read_images
+    from radii.smoothing.certify import check_prediction
+
+    with arguments():
+        if (data is None) == (not files):
+            raise ValueError("give either image files or --data")
+        chosen = Subset.parse(subset)
+        if files and subset != "all":
+            raise ValueError("--subset belongs to --data; with files leave it out")
+        check_prediction(n, alpha)
+    labels: list[int | None]
+    if data is not None:
+        dataset = dataset_of(data, data_root)
+        with arguments():
+            indices = chosen.indices(len(dataset)).tolist()
+        names = [str(index) for index in indices]
+        labels = [int(dataset.labels[index]) for index in indices]
+        inputs: Iterator[tuple[int, Tensor]] = ((index, dataset[index][0]) for index in indices)
+        num_classes = dataset.num_classes
+    else:
+        images = read_images(files or [])
+        names, labels = [str(file) for file in files or []], [None] * len(images)
+        inputs, num_classes = enumerate(images), None
+    loaded, smoothed = smoothed_base(base, noise, num_classes, precision, device, batch_size)
+    predictions: list[Prediction] = []
+    with progress_bar("predicting", "samples") as bar:
+        bar.start(len(names), 0, steps_each=n)
+        for _, prediction in smoothed.predict_each(
+            inputs, n, alpha, seed=seed, on_draws=bar.advance
+        ):
+            predictions.append(prediction)
+            bar.finish_one()
+    records = [
+        _record(name, label, prediction, loaded.class_names)
+        for name, label, prediction in zip(names, labels, predictions, strict=True)
+    ]
+    if as_json:
+        print_json(records)
+        return
+    columns = ["input", "prediction", ">votes", ">p-value"] + ([">label"] if data else [])
+    print_table(columns, [_cells(record, n) for record in records])
+    abstained = sum(record["prediction"] is None for record in records)
+    summary = f"{len(records)} inputs, {abstained} abstained"
+    if data is not None:
+        right = sum(record["prediction"] == record["label"] for record in records)
+        summary += f", {right} right ({right / len(records):.1%} of all)"
+    print_line(summary)
+
+
+def _record(
+    name: str, label: int | None, prediction: Prediction, class_names: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """One prediction as JSON."""
+    answer = prediction.prediction
+    record: dict[str, Any] = {
+        "input": name,
+        "prediction": answer,
+        "class": class_names[answer] if class_names and answer is not None else None,
+        "p_value": prediction.p_value,
+        "votes": {
+            str(label): int(votes) for label, votes in enumerate(prediction.counts.votes) if votes
+        },
+    }
+    return record if label is None else {**record, "label": label}
+
+
+def _cells(record: dict[str, Any], n: int) -> list[str]:
+    """One prediction as a row of the table."""
+    answer = record["prediction"]
+    said = "abstains" if answer is None else record["class"] or str(answer)
+    top = max(record["votes"].values())
+    cells = [record["input"], said, f"{top}/{n}", f"{record['p_value']:.2g}"]
+    return cells + ([str(record["label"])] if "label" in record else [])

@@ -1,0 +1,120 @@
+"""`radii radius`: the calculator."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from radii.cli.console import print_json, print_line, print_table
+from radii.cli.options import (
+    AlphaOption,
+    BoundOption,
+    JsonOption,
+    NoiseOption,
+    NormOption,
+    arguments,
+)
+
+if TYPE_CHECKING:
+    from radii.records import ClassBounds
+
+
+def radius(
+    noise: NoiseOption,
+    norm: NormOption,
+    pA: Annotated[
+        float | None, typer.Option("--pA", help="Lower bound on the top class's probability.")
+    ] = None,
+    pB: Annotated[
+        float | None,
+        typer.Option("--pB", help="Upper bound on every other class's; by default 1 - pA."),
+    ] = None,
+    votes: Annotated[int | None, typer.Option("--votes", help="Votes for the top class.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Draws, fixed before looking.")] = None,
+    alpha: AlphaOption = 0.001,
+    bound: BoundOption = "clopper_pearson",
+    dim: Annotated[
+        int | None,
+        typer.Option("--dim", help="Input dimension, for certificates that depend on it."),
+    ] = None,
+    certificate: Annotated[
+        str, typer.Option("--certificate", help="A certificate's name, or all that apply.")
+    ] = "all",
+    as_json: JsonOption = False,
+) -> None:
+    """Turns probabilities or votes into certified radii; no classifier is needed."""
+    from radii.certificates import CERTIFICATES, covering, find
+    from radii.evaluation.report.rounding import floor_text
+    from radii.noise import NOISES
+    from radii.registry import reference_of
+
+    with arguments():
+        distribution = NOISES.build(noise)
+        bounds, spent = _bounds(pA, pB, votes, n, alpha, bound)
+        if dim is not None and dim < 1:
+            raise ValueError(f"--dim must be at least 1, got {dim}")
+    chosen = find(distribution, norm.value, None if certificate == "all" else certificate)
+    applying = {CERTIFICATES.name_of(chosen): chosen}
+    if certificate == "all":
+        applying = covering(distribution, norm.value)
+    found = {name: float(each.radius(bounds)) for name, each in applying.items()}
+    if as_json:
+        print_json(
+            {
+                "noise": NOISES.spec_of(distribution),
+                "norm": norm.value,
+                "dim": dim,
+                "alpha": spent,
+                "pA_lower": float(bounds.pA_lower),
+                "pB_upper": float(bounds.pB_upper),
+                "certificates": [
+                    {
+                        "name": name,
+                        "radius": found[name] if math.isfinite(found[name]) else "infinite",
+                        "tight": each.tight,
+                        "reference": reference_of(type(each)),
+                    }
+                    for name, each in applying.items()
+                ],
+            }
+        )
+        return
+    print_line(f"pA_lower {float(bounds.pA_lower):.9f}   pB_upper {float(bounds.pB_upper):.9f}")
+    rows = [
+        [
+            name,
+            floor_text(found[name], 6) if math.isfinite(found[name]) else "infinite",
+            "yes" if each.tight else "no",
+            reference_of(type(each)),
+        ]
+        for name, each in applying.items()
+    ]
+    print_table(["certificate", f">{norm.value} radius", "tight", "reference"], rows)
+
+
+def _bounds(
+    pA: float | None, pB: float | None, votes: int | None, n: int | None, alpha: float, bound: str
+) -> tuple[ClassBounds, float | None]:
+    """Bounds on the class probabilities, and the alpha that was spent on them."""
+    import numpy as np
+
+    from radii.bounds import BOUNDS
+    from radii.records import ClassBounds
+
+    if (pA is None) == (votes is None):
+        raise ValueError("give either --pA, or --votes and --n")
+    if pA is not None:
+        if n is not None:
+            raise ValueError("--n belongs to --votes; with --pA leave it out")
+        if pB is None:
+            return ClassBounds.one_sided(pA), None
+        return ClassBounds(np.array(pA), np.array(pB)), None
+    if pB is not None:
+        raise ValueError("--pB belongs to --pA; with --votes leave it out")
+    if n is None:
+        raise ValueError("--votes needs --n, the number of draws")
+    method = BOUNDS.build(bound)
+    k = np.array(votes)
+    return ClassBounds(method.lower(k, n, alpha), method.upper(n - k, n, alpha)), alpha

@@ -1,0 +1,7 @@
+"""From a data set to a ledger, and from ledgers to numbers, tables and pictures."""
+
+from radii.evaluation.ledger import Ledger as Ledger
+from radii.evaluation.ledger import LedgerWriter as LedgerWriter
+from radii.evaluation.ledger import Row as Row
+from radii.evaluation.metrics import Outcomes as Outcomes
+from radii.evaluation.run import Run as Run

@@ -1,0 +1,268 @@
+"""The ledger: one SQLite file a run, with the spec of everything and a row per input.
+
+    meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
+    inputs("index" INTEGER PRIMARY KEY, label INTEGER, prediction INTEGER, radius REAL,
+           pA_lower REAL, pB_upper REAL, n0_votes TEXT, n_votes TEXT, samples INTEGER, seconds REAL)
+
+`prediction` is NULL where the run abstained. `n0_votes` and `n_votes` are JSON objects from class
+to votes, with every class that got one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+import numpy as np
+
+from radii.errors import LedgerError
+from radii.records import Certification, Counts
+
+FORMAT = "radii-ledger/1"
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE inputs (
+    "index" INTEGER PRIMARY KEY,
+    label INTEGER NOT NULL,
+    prediction INTEGER,
+    radius REAL NOT NULL,
+    pA_lower REAL NOT NULL,
+    pB_upper REAL NOT NULL,
+    n0_votes TEXT NOT NULL,
+    n_votes TEXT NOT NULL,
+    samples INTEGER NOT NULL,
+    seconds REAL NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input of a run.
+
+    Attributes:
+        index: Of the input in its data set.
+        label: The true class.
+        prediction: The class certified, or None where the run abstained.
+        radius: Certified radius in input units, unrounded; 0 where it abstained.
+        pA_lower: Bound below the probability of the class selected.
+        pB_upper: Bound above the probability of every other class.
+        n0_votes: Class to votes, of the draws that selected the class.
+        n_votes: Class to votes, of the draws that bounded its probability.
+        samples: Draws spent on this input.
+        seconds: Wall-clock time spent on it.
+    """
+
+    index: int
+    label: int
+    prediction: int | None
+    radius: float
+    pA_lower: float
+    pB_upper: float
+    n0_votes: Mapping[int, int]
+    n_votes: Mapping[int, int]
+    samples: int
+    seconds: float
+
+    @classmethod
+    def of(cls, index: int, label: int, result: Certification, seconds: float) -> Row:
+        """The row that stores a certification."""
+        return cls(
+            index=index,
+            label=label,
+            prediction=result.prediction,
+            radius=result.radius,
+            pA_lower=result.pA_lower,
+            pB_upper=result.pB_upper,
+            n0_votes=_sparse(result.selection),
+            n_votes=_sparse(result.estimation),
+            samples=int(result.selection.n + result.estimation.n),
+            seconds=seconds,
+        )
+
+
+class Ledger:
+    """A run, opened for reading; another process may be writing it.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        path: The file.
+        meta: The spec of the run: `format`, `base`, `noise`, `plan` and so on.
+
+    Raises:
+        LedgerError: If there is no such file, or it is no ledger of a format known here.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise LedgerError(f"no run at {str(self.path)!r}; write one with `radii certify`.")
+        with closing(self._connect()) as connection:
+            self.meta = _read_meta(connection, self.path)
+
+    def __len__(self) -> int:
+        with closing(self._connect()) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM inputs").fetchone()
+            return int(count)
+
+    def rows(self) -> Iterator[Row]:
+        """Every input so far, by index."""
+        with closing(self._connect()) as connection:
+            for values in connection.execute('SELECT * FROM inputs ORDER BY "index"'):
+                yield _row(values)
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+class LedgerWriter:
+    """A run, opened for writing by one process at a time; a context manager.
+
+    A new file is made with `spec`; an existing one is continued if its spec is the same.
+
+    Args:
+        path: The file.
+        spec: What defines the run; compared key by key when the run is resumed.
+        notes: What is recorded once, when the file is made, and may differ when it is resumed.
+
+    Attributes:
+        done: Indices of the inputs that are in the ledger already.
+
+    Raises:
+        LedgerError: If the file holds a run of another spec, is no ledger, or is being written.
+    """
+
+    def __init__(self, path: Path | str, spec: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self._spec = {"format": FORMAT, **spec}
+        self._notes = dict(notes)
+        self.done: frozenset[int] = frozenset()
+        self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
+
+    def __enter__(self) -> LedgerWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise LedgerError(
+                f"{str(self.path)!r} is being written by another process; wait for it to end, "
+                f"or write to another --out."
+            ) from None
+        try:
+            self._connection = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+        self._lock.release()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Stores finished inputs, all in one transaction."""
+        with self._connection:
+            self._connection.executemany(
+                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [_values(row) for row in rows],
+            )
+        self.done |= {row.index for row in rows}
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables:
+                self._compare(_read_meta(connection, self.path))
+            else:
+                self._create(connection)
+            self.done = frozenset(
+                index for (index,) in connection.execute('SELECT "index" FROM inputs')
+            )
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise _no_ledger(self.path) from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        meta = {**self._spec, **self._notes}
+        with connection:
+            connection.execute("BEGIN")
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                [(key, json.dumps(value)) for key, value in meta.items()],
+            )
+
+    def _compare(self, there: Mapping[str, Any]) -> None:
+        for key, here in self._spec.items():
+            if there.get(key) != here:
+                raise LedgerError(
+                    f"{str(self.path)!r} holds a run with {key} {there.get(key)!r}, "
+                    f"not {here!r}; write to another --out."
+                )
+
+
+def _sparse(counts: Counts) -> dict[int, int]:
+    return {int(label): int(counts.votes[label]) for label in np.flatnonzero(counts.votes)}
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    assert not math.isnan(row.radius)
+    return (
+        row.index,
+        row.label,
+        row.prediction,
+        row.radius,
+        row.pA_lower,
+        row.pB_upper,
+        json.dumps(row.n0_votes),
+        json.dumps(row.n_votes),
+        row.samples,
+        row.seconds,
+    )
+
+
+def _row(values: Sequence[Any]) -> Row:
+    votes = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
+    return Row(*values[:6], *votes, *values[8:])
+
+
+def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    try:
+        pairs = connection.execute("SELECT key, value FROM meta").fetchall()
+    except sqlite3.DatabaseError:
+        raise _no_ledger(path) from None
+    meta = {key: json.loads(value) for key, value in pairs}
+    if meta.get("format") != FORMAT:
+        raise LedgerError(
+            f"{str(path)!r} has ledger format {meta.get('format')!r}, this version reads "
+            f"{FORMAT!r}; use the version of radii that wrote it."
+        )
+    return meta
+
+
+def _no_ledger(path: Path) -> LedgerError:
+    return LedgerError(f"{str(path)!r} is not a ledger of radii; choose another file.")

@@ -1,0 +1,42 @@
+"""What an objective is: the loss that training lowers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from radii.registry import Registry
+from radii.smoothing import SmoothedClassifier
+
+
+class Objective(ABC):
+    """A loss of a smoothed classifier on a batch, configured by a frozen dataclass.
+
+    Attributes:
+        examples: Parameters that documentation and conformance tests use.
+    """
+
+    examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
+
+    @abstractmethod
+    def loss(
+        self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
+    ) -> Tensor:
+        """The loss, differentiable in the parameters of the base classifier.
+
+        Args:
+            smoothed: Base classifier, in training mode, and noise.
+            x: `(batch, *shape)` float32.
+            y: `(batch,)` int64. Labels.
+            generator: Where the noise comes from; on the device of `x`.
+
+        Returns:
+            `()` mean over the batch.
+        """
+
+
+OBJECTIVES: Registry[Objective] = Registry("objective", "radii.objectives")
