@@ -85,7 +85,7 @@ class ClassBounds:
         for name in ("pA_lower", "pB_upper"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             if not np.all((values >= 0) & (values <= 1)):
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be in [0, 1], got {values.tolist()!r}")
             object.__setattr__(self, name, values)
         if self.pA_lower.shape != self.pB_upper.shape:
             raise ValueError(

@@ -58,6 +58,8 @@ def check(k: IntArray, n: IntArray | int, alpha: float) -> tuple[IntArray, IntAr
             raise TypeError(f"{what} must be integers, got {values.dtype}")
     if np.any(draws < 1):
         raise ValueError(f"n must be at least 1, got {draws.min()}")
-    if np.any((counts < 0) | (counts > draws)):
-        raise ValueError(f"k must be in [0, n], got k={k!r} with n={n!r}")
+    outside = (counts < 0) | (counts > draws)
+    if np.any(outside):
+        first = counts[outside][0], draws[outside][0]
+        raise ValueError(f"k must be in [0, n], got k={first[0]} with n={first[1]}")
     return counts.astype(np.int64), draws.astype(np.int64)

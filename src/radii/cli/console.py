@@ -123,23 +123,21 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 
 def print_report(report: Report) -> None:
-    """The certified-accuracy table of runs, and what to beware of."""
-    from radii.evaluation.report.rounding import floor_text
+    """The certified-accuracy table of runs, and what to know before believing it."""
+    from radii.evaluation.report.rounding import exact, floored, percent_ceiled, percent_floored
 
-    columns = ["run", "noise", ">n", ">ACR", ">abstained"]
-    columns += [f">r={radius:g}" for radius in report.radii]
+    columns = ["run", ">inputs", ">ACR", ">abstained", *(f">{r}" for r in exact(report.radii))]
     rows = [
         [
-            run.run,
-            run.noise,
-            f"{run.n:,}",
-            floor_text(run.acr, 3),
-            f"{run.abstention_rate:.1%}",
-            *(floor_text(100 * share.value, 1) for _, share in run.certified_accuracy),
+            label,
+            f"{run.examples:,}",
+            floored(run.acr, 3),
+            percent_ceiled(run.abstention_rate),
+            *(percent_floored(share.value) for _, share in run.certified_accuracy),
         ]
-        for run in report.runs
+        for run, label in zip(report.summaries, report.labels, strict=True)
     ]
-    print_table(columns, rows, "Certified accuracy in % at each radius")
-    for run in report.runs:
-        for caveat in run.caveats:
-            print_line(f"note: {caveat}")
+    norms = " or ".join(sorted({run.norm for run in report.summaries}))
+    print_table(columns, rows, f"Certified accuracy in % by {norms} radius")
+    for caveat in report.caveats:
+        print_line(f"note: {caveat}")

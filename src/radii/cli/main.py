@@ -14,6 +14,7 @@ from radii.cli.certify import certify
 from radii.cli.console import print_error, print_line
 from radii.cli.demo import demo
 from radii.cli.list import list_members
+from radii.cli.options import WrongUsageError
 from radii.cli.predict import predict
 from radii.cli.radius import radius
 from radii.cli.report import report
@@ -79,10 +80,12 @@ def _explain(error: Exception) -> int:
         if text:
             print_error(" ".join(text.split()))
         return WRONG_USAGE
+    if isinstance(error, (WrongUsageError, NotCoveredError, PlanError, UnknownNameError)):
+        print_error(str(error))
+        return WRONG_USAGE
     if isinstance(error, RadiiError):
         print_error(str(error))
-        wrong = isinstance(error, (NotCoveredError, PlanError, UnknownNameError))
-        return WRONG_USAGE if wrong else FAILED
+        return FAILED
     print_error(f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
     return FAILED
 

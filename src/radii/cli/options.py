@@ -89,13 +89,17 @@ BatchOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+class WrongUsageError(Exception):
+    """What the user wrote cannot be meant; ends with exit code 2."""
+
+
 @contextmanager
 def arguments() -> Iterator[None]:
     """Inside it, a `ValueError` or `TypeError` is the user's: wrong usage."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
+        raise WrongUsageError(str(error)) from error
 
 
 def smoothed_base(
@@ -135,7 +139,7 @@ def smoothed_base(
         module = module.to(target)
     if precision is Precision.BFLOAT16:
         if not isinstance(module, nn.Module):
-            raise typer.BadParameter("--precision bfloat16 needs a base that is an nn.Module")
+            raise WrongUsageError("--precision bfloat16 needs a base that is an nn.Module")
         module = InPrecision(module).eval()
     with arguments():
         if loaded.num_classes is None and num_classes is None:

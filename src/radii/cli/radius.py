@@ -46,7 +46,7 @@ def radius(
 ) -> None:
     """Turns probabilities or votes into certified radii; no classifier is needed."""
     from radii.certificates import CERTIFICATES, covering, find
-    from radii.evaluation.report.rounding import floor_text
+    from radii.evaluation.report.rounding import floored
     from radii.noise import NOISES
     from radii.registry import reference_of
 
@@ -72,7 +72,7 @@ def radius(
                 "certificates": [
                     {
                         "name": name,
-                        "radius": found[name] if math.isfinite(found[name]) else "infinite",
+                        "radius": found[name] if math.isfinite(found[name]) else None,
                         "tight": each.tight,
                         "reference": reference_of(type(each)),
                     }
@@ -85,7 +85,7 @@ def radius(
     rows = [
         [
             name,
-            floor_text(found[name], 6) if math.isfinite(found[name]) else "infinite",
+            floored(found[name], 6),
             "yes" if each.tight else "no",
             reference_of(type(each)),
         ]

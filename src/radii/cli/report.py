@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radii.cli.console import print_line, print_note, print_raw, print_report
-from radii.cli.options import DataRootOption, arguments
+from radii.cli.options import DataRootOption, WrongUsageError, arguments
 
 if TYPE_CHECKING:
     from radii.evaluation.report import Picture, Report
@@ -57,7 +57,7 @@ def report(
         return
     content = _render(made, kind, data_root)
     if isinstance(content, bytes):
-        raise typer.BadParameter("a png needs --out FILE.png")
+        raise WrongUsageError("a png needs --out FILE.png")
     print_raw(content)
 
 
@@ -105,7 +105,7 @@ def _render(report: Report, kind: Format, data_root: Path | None) -> str | bytes
         case Format.SVG:
             return reports.as_svg(reports.figure(report))
         case Format.PNG:
-            return reports.as_png(reports.figure(report), dpi=200)
+            return reports.as_png(reports.figure(report))
         case Format.HTML:
             return reports.as_html(report, _pictures(report, data_root))
 
@@ -118,7 +118,7 @@ def _pictures(report: Report, data_root: Path | None) -> dict[str, list[Picture]
     from radii.evaluation.report import pictures_of
 
     pictures = {}
-    for run in report.runs:
+    for run in report.summaries:
         ledger = Ledger(run.run)
         try:
             dataset = load(ledger.meta["data"], root=data_root)

@@ -21,7 +21,7 @@ from radii.evaluation.ledger import Ledger, LedgerWriter, Row
 from radii.models import Base
 from radii.noise import NOISES, Generators, Stream
 from radii.provenance import git_revision, versions
-from radii.records import FloatArray, Norm
+from radii.records import FloatArray, IntArray, Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 
 _SECONDS_BETWEEN_COMMITS = 0.5
@@ -77,7 +77,7 @@ class Run:
         chosen = self.smoothed.certificate(self.norm, self.certificate)
         self.plan.check(self.smoothed.num_classes)
         indices = self.subset.indices(len(self.dataset))
-        self._check_labels(indices)
+        self._check_fit(indices)
         plan = self.plan
         if plan.seed is None and path.is_file() and path.stat().st_size:
             plan = replace(plan, seed=Ledger(path).meta["seed"])
@@ -114,7 +114,14 @@ class Run:
         for index in indices:
             yield index, self.dataset[index][0]
 
-    def _check_labels(self, indices: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _check_fit(self, indices: IntArray) -> None:
+        """Refuses inputs and labels that the base classifier was not made for."""
+        shape, given = self.smoothed.input_shape, self.dataset.input_shape
+        if shape is not None and shape != given:
+            raise DataError(
+                f"inputs of {self.dataset.reference} must have shape {shape}, "
+                f"which the base classifier takes, got {given}."
+            )
         labels = self.dataset.labels[indices]
         outside = (labels < 0) | (labels >= self.smoothed.num_classes)
         if outside.any():

@@ -85,7 +85,7 @@ class Sampler:
         waiting: deque[tuple[Request, dict[Stage, IntArray]]] = deque()
         for batch in self._batches(requests, waiting):
             if buffer is None:
-                rows = max(self._rows(batch[0].request.x), batch[0].rows)
+                rows = max(self.rows(batch[0].request.x), batch[0].rows)
                 buffer = torch.empty((rows, *batch[0].request.x.shape), device=self.device)
             self._count(batch, buffer, generators)
             for block in batch:
@@ -93,8 +93,8 @@ class Sampler:
                     request, votes = waiting.popleft()
                     yield request, {stage: Counts(v[:-1]) for stage, v in votes.items()}
 
-    def _rows(self, x: Tensor) -> int:
-        """Rows of a full batch."""
+    def rows(self, x: Tensor) -> int:
+        """Rows of a full batch of inputs like `x`."""
         if self.batch_size is not None:
             return max(self.batch_size, self.block)
         fitting = _BUFFER_BYTES.get(self.device.type, _BUFFER_BYTES_ELSEWHERE) // (4 * x.numel())
@@ -127,7 +127,7 @@ class Sampler:
         batch: list[_Block] = []
         rows = 0
         for block in self._blocks(requests, waiting):
-            if batch and rows + block.rows > self._rows(block.request.x):
+            if batch and rows + block.rows > self.rows(block.request.x):
                 yield batch
                 batch, rows = [], 0
             batch.append(block)
@@ -147,9 +147,9 @@ class Sampler:
         if self.device.type == "cpu":
             # One block at a time: its neighbours in the batch cannot change its last bits, so votes
             # do not depend on the batch size, and activations stay in the cache.
-            labels = torch.cat([self._labels(self.base(piece), len(piece)) for piece in pieces])
+            labels = torch.cat([self._classify(piece) for piece in pieces])
         else:
-            labels = self._labels(self.base(noisy), len(noisy))
+            labels = self._classify(noisy)
         width = self.num_classes + 1
         rows = torch.tensor([block.rows for block in batch])
         offset = (torch.arange(len(batch)) * width).repeat_interleave(rows).to(self.device)
@@ -166,9 +166,20 @@ class Sampler:
         if self.on_draws is not None:
             self.on_draws(len(noisy))
 
-    def _labels(self, answered: Any, rows: int) -> Tensor:
+    def _classify(self, noisy: Tensor) -> Tensor:
         """`(rows,)` int64 labels; `num_classes` stands for an answer that is none."""
-        answer: Tensor = torch.as_tensor(answered, device=self.device)
+        rows = len(noisy)
+        try:
+            answer: Tensor = torch.as_tensor(self.base(noisy), device=self.device)
+        except torch.OutOfMemoryError as error:
+            raise BaseClassifierError(
+                f"{self.device} has no memory for {rows} draws at once; lower the batch size."
+            ) from error
+        except Exception as error:  # whatever a user's code may raise
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise BaseClassifierError(
+                f"the base classifier failed on inputs of shape {tuple(noisy.shape)}: {reason}"
+            ) from error
         if answer.shape == (rows,) and not answer.is_floating_point():
             labels = answer.to(torch.int64)
             outside = (labels < 0) | (labels >= self.num_classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
@@ -15,7 +14,7 @@ def floored(value: float, decimals: int) -> str:
     The float's exact value is floored: no digit is rounded up on the way.
 
     Example:
-        >>> floored(1.2399, 3), floored(0.3, 1), floored(math.inf, 3)
+        >>> floored(1.2399, 3), floored(0.3, 1), floored(float("inf"), 3)
         ('1.239', '0.2', '∞')
     """
     return _rounded(Decimal(value), decimals, ROUND_FLOOR)

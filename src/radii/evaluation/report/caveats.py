@@ -1,0 +1,100 @@
+"""Why the numbers of a report may mean less than they seem to, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from radii.evaluation.report.summary import Summary
+
+
+def caveats(runs: Sequence[Summary]) -> list[str]:
+    """What a reader must know before believing the numbers, the gravest first.
+
+    Args:
+        runs: At least one.
+    """
+    single = [sentence for run in runs for sentence in _of_one(run, _name(run, runs))]
+    return single + _between(runs) + _of_acr(runs)
+
+
+def _of_one(run: Summary, name: str) -> list[str]:
+    said = []
+    if run.expected is not None and run.examples < run.expected:
+        said.append(
+            f"{name} holds {run.examples:,} of {run.expected:,} inputs: it was not finished. "
+            f"Inputs are certified in the order of the data set, so what it holds is no random "
+            f"sample of them."
+        )
+    if run.coverage == "window":
+        said.append(
+            f"{name} covers {run.meta['subset']}, a fixed part of the "
+            f"{run.meta['data_examples']:,} inputs of the data set: neither all of them nor a "
+            f"random sample. Nothing follows from it about the others."
+        )
+    if run.coverage == "unknown":
+        said.append(
+            f"{name} does not say which inputs of which data set it covers. "
+            f"Its numbers are those of the {run.examples:,} inputs in it and of no others."
+        )
+    return said
+
+
+def _between(runs: Sequence[Summary]) -> list[str]:
+    said = []
+    if len({run.norm for run in runs}) > 1:
+        said.append(
+            f"The runs differ in norm ({_listed(runs, 'norm')}): "
+            f"radii in different norms are different claims and cannot be compared."
+        )
+    if len({run.n for run in runs}) > 1:
+        said.append(
+            f"The runs differ in n ({_listed(runs, 'n')}): more draws give the same classifier "
+            f"larger radii, so a difference between these runs may be one of n alone."
+        )
+    if len({run.alpha for run in runs}) > 1:
+        said.append(
+            f"The runs differ in alpha ({_listed(runs, 'alpha')}): a larger alpha gives the same "
+            f"votes larger radii, so a difference between these runs may be one of alpha alone."
+        )
+    if len({(run.meta.get("data_fingerprint"), run.indices) for run in runs}) > 1:
+        said.append(
+            "The runs are about different inputs: "
+            "a difference between them may be one of the inputs alone."
+        )
+    return said
+
+
+def _of_acr(runs: Sequence[Summary]) -> list[str]:
+    said = []
+    for run in runs:
+        infinite = sum(math.isinf(radius) for radius in run.outcomes.correct_radius)
+        if infinite:
+            said.append(
+                f"{_name(run, runs)} has an infinite ACR, because {infinite:,} of its "
+                f"{run.examples:,} inputs have an infinite radius."
+            )
+    grows = "ACR grows with n, so compare it at equal n only."
+    capped = [
+        f"{run.unanimous:,} of {run.examples:,} inputs"
+        + (f" in {run.run}" if len(runs) > 1 else "")
+        for run in runs
+        if run.unanimous
+    ]
+    if capped:
+        grows += (
+            f" All n draws agreed on {', '.join(capped)}: "
+            f"the radius of these is as large as n allows, whatever the classifier."
+        )
+    return [*said, grows]
+
+
+def _name(run: Summary, runs: Sequence[Summary]) -> str:
+    return "The run" if len(runs) == 1 else run.run
+
+
+def _listed(runs: Sequence[Summary], key: str) -> str:
+    values = sorted({getattr(run, key) for run in runs})
+    return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values)

@@ -1,0 +1,148 @@
+"""Certified accuracy against radius, and how the radii of each run are spread."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from radii.evaluation.metrics import certified_accuracy
+from radii.evaluation.report.norms import symbol
+from radii.evaluation.report.style import FAINT, INK, colour_of, dashes_of, settings
+from radii.evaluation.report.summary import Report, Summary
+from radii.records import FloatArray
+
+_WIDTH = 5.6  # inches: text stays legible on a phone
+_BINS = 40
+
+
+def figure(report: Report) -> Figure:
+    """Certified accuracy against radius, a curve a run.
+
+    Each curve is the exact step function: it falls just after the radius of each input that is
+    certified right. The band is the 95 % interval at each radius on its own.
+    """
+    with settings():
+        drawn = Figure(figsize=(_WIDTH, 3.1 + 0.2 * len(report.summaries)), layout="constrained")
+        axes = drawn.add_subplot()
+        end = _end(report.summaries)
+        for position, summary in enumerate(report.summaries):
+            x = _steps(summary, end)
+            shares = certified_accuracy(summary.outcomes, x.tolist())
+            colour = colour_of(position)
+            axes.fill_between(
+                x,
+                [100 * share.lower for share in shares],
+                [100 * share.upper for share in shares],
+                step="pre",
+                color=colour,
+                alpha=0.16 if len(report.summaries) < 4 else 0.08,
+                linewidth=0,
+            )
+            axes.step(
+                x,
+                [100 * share.value for share in shares],
+                where="pre",
+                color=colour,
+                linestyle=dashes_of(position),
+                linewidth=1.8,
+            )
+        axes.set(xlim=(0, end), ylim=(0, 100))
+        axes.set_xlabel(_radius_axis(report.summaries))
+        axes.set_ylabel("certified accuracy (% of inputs)")
+        legend = drawn.legend(axes.lines, ["?"] * len(axes.lines), loc="outside lower center")
+        for text, label in zip(legend.get_texts(), report.labels, strict=True):
+            text.set_text(label)  # matplotlib would leave out a label that begins with _
+        _settle(drawn)
+    return drawn
+
+
+def distribution(report: Report) -> Figure:
+    """How many inputs got which radius, a panel a run; wrong and abstained ones stand left of 0."""
+    with settings():
+        runs = report.summaries
+        end = _end(runs)
+        drawn = Figure(figsize=(_WIDTH, 0.6 + 1.2 * len(runs)), layout="constrained")
+        panels = drawn.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
+        for position, (axes, summary) in enumerate(zip(panels, runs, strict=True)):
+            _bars(axes, summary, end, colour_of(position))
+            axes.set_title(report.labels[position], loc="left", fontsize=9)
+        panels[-1].set_xlabel(_radius_axis(runs))
+        drawn.supylabel("inputs", fontsize=9)
+        _settle(drawn)
+    return drawn
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an SVG document: the same figure gives the same text."""
+    out = io.StringIO()
+    nameless = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with settings():
+        figure.savefig(out, format="svg", metadata=nameless)
+    return out.getvalue()
+
+
+def as_png(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as a PNG file."""
+    out = io.BytesIO()
+    with settings():
+        figure.savefig(out, format="png", dpi=dpi)
+    return out.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lays the figure out once and for all, so that saving it does not move anything."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _bars(axes: Axes, summary: Summary, end: float, colour: str) -> None:
+    outcomes = summary.outcomes
+    width = end / _BINS
+    right = np.minimum(outcomes.radius[outcomes.correct], end)
+    counts, edges = np.histogram(right, bins=_BINS, range=(0, end))
+    axes.bar(edges[:-1], counts, width=width, align="edge", color=colour, linewidth=0)
+    wrong = int(np.count_nonzero(~outcomes.correct & ~outcomes.abstained))
+    abstained = int(np.count_nonzero(outcomes.abstained))
+    for place, count, name, face in (
+        (-3.5 * width, wrong, "wrong", INK),
+        (-10 * width, abstained, "abstained", FAINT),
+    ):
+        axes.bar(place, count, width=3 * width, color=face, edgecolor=INK, linewidth=0.8)
+        axes.annotate(
+            f"{name}\n{count:,}",
+            (place, count),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+        )
+    axes.grid(visible=False, axis="x")
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_xlim(-13.5 * width, end)
+    axes.margins(y=0.45)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= end])
+
+
+def _end(runs: Sequence[Summary]) -> float:
+    """Where the radius axis ends: a little after the last finite step of any run."""
+    finite = [r for run in runs for r in run.outcomes.correct_radius if math.isfinite(r)]
+    return 1.04 * max(finite, default=0.0) or 1.0
+
+
+def _steps(summary: Summary, end: float) -> FloatArray:
+    """0, every radius at which the curve falls, and the end of the axis."""
+    radii = summary.outcomes.correct_radius
+    return np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)], [end]]))
+
+
+def _radius_axis(runs: Sequence[Summary]) -> str:
+    norms = sorted({run.norm for run in runs})
+    named = " or ".join(map(symbol, norms))
+    return f"certified radius, {named} norm, in the units of the input"

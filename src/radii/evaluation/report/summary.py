@@ -1,0 +1,212 @@
+"""What is reported of runs, before anybody decides how it looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radii.data import Subset
+from radii.errors import LedgerError
+from radii.evaluation.ledger import Ledger, Row
+from radii.evaluation.metrics import (
+    Outcomes,
+    Share,
+    abstention_rate,
+    acr_standard_error,
+    average_certified_radius,
+    certified_accuracy,
+    standard_accuracy,
+)
+from radii.evaluation.report.caveats import caveats
+
+_NEEDED = ("noise", "norm", "n0", "n", "alpha", "bound", "certificate")
+_STEP = 0.25
+_MOST_RADII = 40
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in numbers, none of them rounded.
+
+    Attributes:
+        run: The path of the ledger, as it was given.
+        noise: Spec of the smoothing distribution.
+        norm: The norm of the radii.
+        n0: Draws that selected the class of an input.
+        n: Draws that bounded its probability.
+        alpha: Probability that what is said of one input is wrong.
+        bound: Spec of the bound.
+        certificate: Name of the certificate.
+        examples: Inputs in the ledger.
+        expected: Inputs in the finished run; None where the ledger does not say.
+        coverage: What these are of their data set: `complete`, `random`, `window` or `unknown`.
+        standard_accuracy: Share of inputs with the right class certified within some radius.
+        abstention_rate: Share of inputs without a certified class.
+        acr: Average certified radius; infinite if one of the radii is.
+        acr_se: Its standard error over the choice of inputs; None where there is none.
+        samples_total: Draws, over all inputs.
+        seconds_total: Wall-clock time, over all inputs.
+        certified_accuracy: Radius and share of inputs certified right within it.
+        unanimous: Inputs with a certified class that got every vote of the estimation.
+        indices: Of the inputs in their data set, ascending.
+        outcomes: The outcome of each input, in the order of `indices`.
+        meta: The spec of the run, as the ledger has it.
+    """
+
+    run: str
+    noise: str
+    norm: str
+    n0: int
+    n: int
+    alpha: float
+    bound: str
+    certificate: str
+    examples: int
+    expected: int | None
+    coverage: str
+    standard_accuracy: float
+    abstention_rate: float
+    acr: float
+    acr_se: float | None
+    samples_total: int
+    seconds_total: float
+    certified_accuracy: tuple[tuple[float, Share], ...]
+    unanimous: int
+    indices: tuple[int, ...] = field(repr=False)
+    outcomes: Outcomes = field(repr=False, compare=False)
+    meta: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, run: str, meta: Mapping[str, Any], rows: Sequence[Row], radii: Sequence[float]
+    ) -> Summary:
+        """The summary of at least one row, at these radii."""
+        outcomes = Outcomes.of(rows)
+        acr = average_certified_radius(outcomes)
+        expected, coverage = _expected(meta)
+        return cls(
+            **{key: meta[key] for key in _NEEDED},
+            run=run,
+            examples=len(rows),
+            expected=expected,
+            coverage=coverage,
+            standard_accuracy=standard_accuracy(outcomes),
+            abstention_rate=abstention_rate(outcomes),
+            acr=acr,
+            acr_se=acr_standard_error(outcomes) if math.isfinite(acr) else None,
+            samples_total=outcomes.samples,
+            seconds_total=outcomes.seconds,
+            certified_accuracy=tuple(zip(radii, certified_accuracy(outcomes, radii), strict=True)),
+            unanimous=sum(_unanimous(row) for row in rows),
+            indices=tuple(row.index for row in rows),
+            outcomes=outcomes,
+            meta=meta,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """Runs side by side.
+
+    Attributes:
+        summaries: One a run, in the order given.
+        radii: Where certified accuracy is tabulated, ascending.
+    """
+
+    summaries: tuple[Summary, ...]
+    radii: tuple[float, ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path | str], radii: Sequence[float] | None = None) -> Report:
+        """The report of the runs in these files.
+
+        Args:
+            paths: At least one ledger.
+            radii: Where certified accuracy is tabulated. By default 0, 0.25, 0.5 and so on up to
+                the largest radius of a right class in any run, in steps twice or more as wide
+                where that would be more than 40 radii.
+
+        Raises:
+            LedgerError: If a file is no ledger of a certification, or holds no input yet.
+        """
+        if not paths:
+            raise ValueError("a report needs at least one run, got none")
+        read = [(str(path), *_read(path)) for path in paths]
+        if radii is None:
+            largest = max(_largest(rows) for _, _, rows in read)
+            radii = _grid(largest)
+        for radius in radii:
+            if not (radius >= 0 and math.isfinite(radius)):
+                raise ValueError(f"radii must be finite numbers of at least 0, got {radius!r}")
+        chosen = tuple(sorted({float(radius) for radius in radii}))
+        return cls(tuple(Summary.of(run, meta, rows, chosen) for run, meta, rows in read), chosen)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader must know before believing the numbers, in plain sentences."""
+        return caveats(self.summaries)
+
+    @property
+    def names(self) -> list[str]:
+        """The shortest name for each run: its noise, or its path where the noise is not enough."""
+        noises = [s.noise for s in self.summaries]
+        return noises if len(set(noises)) == len(noises) else [s.run for s in self.summaries]
+
+    @property
+    def labels(self) -> list[str]:
+        """A short name for each run: noise, n and alpha, and the path where these are not enough.
+
+        Two runs have the same label only if they are the same file twice.
+        """
+        short = [f"{s.noise}, n={s.n:,}, alpha={s.alpha}" for s in self.summaries]
+        if len(set(short)) == len(short):
+            return short
+        return [f"{s.run}: {label}" for s, label in zip(self.summaries, short, strict=True)]
+
+
+def _read(path: Path | str) -> tuple[Mapping[str, Any], list[Row]]:
+    ledger = Ledger(path)
+    missing = [key for key in _NEEDED if key not in ledger.meta]
+    if missing:
+        raise LedgerError(
+            f"a report needs a run of `radii certify`, but the spec in {str(path)!r} has no "
+            f"{', '.join(missing)}; choose another file."
+        )
+    rows = list(ledger.rows())
+    if not rows:
+        raise LedgerError(
+            f"a run must hold at least one input to be reported, {str(path)!r} holds none; "
+            f"run `radii certify` with the same --out to go on with it."
+        )
+    return ledger.meta, rows
+
+
+def _expected(meta: Mapping[str, Any]) -> tuple[int | None, str]:
+    """How many inputs the finished run has, and what may be concluded from them."""
+    if "subset" not in meta or "data_examples" not in meta:
+        return None, "unknown"
+    subset, total = Subset.parse(meta["subset"]), meta["data_examples"]
+    return len(subset.indices(total)), subset.describes(total)
+
+
+def _largest(rows: Sequence[Row]) -> float:
+    """The largest finite radius of a right class, or 0."""
+    radii = [row.radius for row in rows if row.prediction == row.label]
+    return max(filter(math.isfinite, radii), default=0.0)
+
+
+def _grid(largest: float) -> list[float]:
+    step = _STEP
+    while largest / step > _MOST_RADII:
+        step *= 2
+    return [float(r) for r in step * np.arange(max(1, math.floor(largest / step)) + 1)]
+
+
+def _unanimous(row: Row) -> bool:
+    votes = 0 if row.prediction is None else row.n_votes.get(row.prediction, 0)
+    return 0 < votes == sum(row.n_votes.values())
