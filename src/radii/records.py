@@ -57,8 +57,11 @@ class Counts:
         return np.asarray(self.votes.argmax(axis=-1))
 
     def of(self, label: IntArray) -> IntArray:
-        """`(*batch,)` int64. The votes of class `label` `(*batch,)`."""
-        picked = np.take_along_axis(self.votes, np.asarray(label)[..., None], axis=-1)
+        """`(*batch,)` int64. The votes of class `label` `(*batch,)`, each in [0, num_classes)."""
+        label = np.asarray(label)
+        if np.any((label < 0) | (label >= self.num_classes)):
+            raise ValueError(f"label must be in [0, {self.num_classes}), got {label.tolist()!r}")
+        picked = np.take_along_axis(self.votes, label[..., None], axis=-1)
         return np.asarray(picked[..., 0])
 
     def runner_up_votes(self, label: IntArray) -> IntArray:

@@ -121,13 +121,23 @@ class Registry(Generic[T]):
         return cls(**values)
 
     def spec_of(self, obj: T) -> str:
-        """The shortest spec that `build` turns into an equal object."""
+        """The shortest spec that `build` turns into an equal object.
+
+        Raises:
+            UnknownNameError: If the class of the object is not registered.
+            ValueError: If a value cannot stand in a spec, as a text with a comma.
+        """
+        name = self.name_of(obj)
         pairs = []
         for field in _init_fields(type(obj)):
             value = getattr(obj, field.name)
             if field.default is MISSING or value != field.default:
+                if isinstance(value, str) and (not value or "," in value or value == "none"):
+                    raise ValueError(
+                        f"{field.name} of {self.kind} {name!r} cannot stand in a spec: it must be "
+                        f"a text without a comma, not empty and not 'none', got {value!r}"
+                    )
                 pairs.append(f"{field.name}={_text(value)}")
-        name = self.name_of(obj)
         return f"{name}:{','.join(pairs)}" if pairs else name
 
     def entries(self) -> list[Entry]:
@@ -136,7 +146,7 @@ class Registry(Generic[T]):
         for name in self.names():
             cls = self[name]
             parameters = {
-                field.name: "required" if _required(field) else _text(field.default)
+                field.name: "required" if _required(field) else _text(_default(field))
                 for field in _init_fields(cls)
             }
             doc = inspect.getdoc(cls) or ""
@@ -185,6 +195,10 @@ def _init_fields(cls: type) -> list[Field[Any]]:
 
 def _required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _text(value: object) -> str:

@@ -45,6 +45,6 @@ class GaussianL2(Certificate):
         top = top * (1 - _MARGIN * np.sign(top))
         other = other * (1 + _MARGIN * np.sign(other))
         positive = (bounds.pA_lower > bounds.pB_upper) & (top > other)
-        radius = self.noise.sigma / 2 * (top - np.where(positive, other, -np.inf))
-        radius = np.where(np.isinf(radius), radius, np.nextafter(radius, 0))
-        return np.where(positive, radius, 0.0)
+        gap = np.where(positive, top, 0.0) - np.where(positive, other, 0.0)
+        radius = self.noise.sigma / 2 * gap
+        return np.where(np.isinf(radius), radius, np.nextafter(radius, 0))

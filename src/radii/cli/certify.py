@@ -86,6 +86,8 @@ def certify(
         )
         chosen = Subset.parse(subset)
     dataset = dataset_of(data, data_root)
+    with arguments():
+        chosen.indices(len(dataset))
     loaded, smoothed = smoothed_base(
         base, noise, dataset.num_classes, precision, device, batch_size
     )

@@ -10,7 +10,7 @@ import typer
 
 from radii.cli.certify import certify_with_bar
 from radii.cli.console import print_line, print_report
-from radii.cli.options import DeviceOption, Precision, arguments, smoothed_base, torch_device
+from radii.cli.options import DeviceOption, Precision, arguments, smoothed_base
 from radii.cli.report import Format, write_report
 from radii.cli.train import train_with_bar
 
@@ -25,14 +25,14 @@ def demo(
     from radii.data import Subset, load
     from radii.evaluation import Run
     from radii.evaluation.report import Report
-    from radii.models import LeNet
+    from radii.models import LeNet, device_named
     from radii.noise import NOISES, Gaussian
     from radii.objectives import GaussianAugmentation
     from radii.smoothing import SamplingPlan
     from radii.training import Cosine, Training, TrainingPlan
 
     with arguments():
-        target = torch_device(device)
+        target = device_named(device)
     started = time.monotonic()
     ledgers = []
     for sigma in _SIGMAS:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import torch
-
     from radii.data import Dataset
     from radii.models import Base
     from radii.smoothing import SmoothedClassifier
@@ -122,26 +120,18 @@ def smoothed_base(
     """
     import sys
 
-    from torch import nn
-
-    from radii.models import InPrecision, load_base
+    from radii.models import device_named, load_base
     from radii.noise import NOISES
     from radii.smoothing import SmoothedClassifier
 
     with arguments():
         distribution = NOISES.build(noise)
-        target = torch_device(device)
+        target = device_named(device)
     if "" not in sys.path:
         sys.path.insert(0, "")  # where the command runs, so that package.module:name is found
     loaded = load_base(base)
-    module = loaded.module
-    if isinstance(module, nn.Module):
-        module = module.to(target)
-    if precision is Precision.BFLOAT16:
-        if not isinstance(module, nn.Module):
-            raise WrongUsageError("--precision bfloat16 needs a base that is an nn.Module")
-        module = InPrecision(module).eval()
     with arguments():
+        module = loaded.prepared(target, precision.value)
         if loaded.num_classes is None and num_classes is None:
             raise ValueError(f"{base!r} does not say how many classes it has: pass --data")
         smoothed = SmoothedClassifier(
@@ -153,25 +143,6 @@ def smoothed_base(
             batch_size=batch_size,
         )
     return loaded, smoothed
-
-
-def torch_device(name: str) -> torch.device:
-    """The device that the user means.
-
-    Raises:
-        ValueError: If there is none of that name on this machine.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {name!r} cannot be used: {reason}") from None
-    return device
 
 
 def dataset_of(reference: str, root: Path | None, *, split: str | None = None) -> Dataset:

@@ -16,7 +16,6 @@ from radii.cli.options import (
     Precision,
     arguments,
     dataset_of,
-    torch_device,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _settings(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training(settings: Mapping[str, Any], device: str, data_root: Path | None) -> Training:
-    from radii.models import ARCHITECTURES
+    from radii.models import ARCHITECTURES, device_named
     from radii.noise import NOISES
     from radii.objectives import OBJECTIVES
     from radii.training import SCHEDULES, Training, TrainingPlan
@@ -159,6 +158,6 @@ def _training(settings: Mapping[str, Any], device: str, data_root: Path | None) 
             precision=settings["precision"],
             seed=settings["seed"],
         )
-        target = torch_device(device)
+        target = device_named(device)
     dataset = dataset_of(settings["data"], data_root, split="train")
     return Training(architecture, dataset, noise, objective, plan, target)

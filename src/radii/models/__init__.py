@@ -7,6 +7,7 @@ from radii.models.base import Normalized as Normalized
 from radii.models.base import initialise as initialise
 from radii.models.checkpoint import save_base as save_base
 from radii.models.densenet import DenseNet40 as DenseNet40
+from radii.models.devices import device_named as device_named
 from radii.models.lenet import LeNet as LeNet
 from radii.models.mlp import MLP as MLP
 from radii.models.precision import InPrecision as InPrecision

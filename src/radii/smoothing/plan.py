@@ -46,8 +46,9 @@ class SamplingPlan:
     def __post_init__(self) -> None:
         for name in ("n0", "n", "block"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            object.__setattr__(self, name, int(value))
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
         if self.runner_up not in ("complement", "bounded"):

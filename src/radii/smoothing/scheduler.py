@@ -29,12 +29,16 @@ class Request:
     Attributes:
         index: Of the input in its data set; names its streams.
         x: `(*shape)` float32 on the sampler's device.
-        draws: How many draws in each stage.
+        draws: How many draws in each stage, at least 1.
     """
 
     index: int
     x: Tensor
     draws: Mapping[Stage, int]
+
+    def __post_init__(self) -> None:
+        if not self.draws or min(self.draws.values()) < 1:
+            raise ValueError(f"a request must ask for draws in each stage, got {self.draws!r}")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from radii.evaluation.report.summary import Report, Summary
 from radii.records import FloatArray
 
 _WIDTH = 5.6  # inches: text stays legible on a phone
+_LETTERS = 62  # in a line of that width
 _BINS = 40
 
 
@@ -28,7 +30,9 @@ def figure(report: Report) -> Figure:
     certified right. The band is the 95 % interval at each radius on its own.
     """
     with settings():
-        drawn = Figure(figsize=(_WIDTH, 3.1 + 0.2 * len(report.summaries)), layout="constrained")
+        labels = [_folded(label) for label in report.labels]
+        lines = sum(1 + label.count("\n") for label in labels)
+        drawn = Figure(figsize=(_WIDTH, 3.1 + 0.18 * lines), layout="constrained")
         axes = drawn.add_subplot()
         end = _end(report.summaries)
         for position, summary in enumerate(report.summaries):
@@ -56,7 +60,7 @@ def figure(report: Report) -> Figure:
         axes.set_xlabel(_radius_axis(report.summaries))
         axes.set_ylabel("certified accuracy (% of inputs)")
         legend = drawn.legend(axes.lines, ["?"] * len(axes.lines), loc="outside lower center")
-        for text, label in zip(legend.get_texts(), report.labels, strict=True):
+        for text, label in zip(legend.get_texts(), labels, strict=True):
             text.set_text(label)  # matplotlib would leave out a label that begins with _
         _settle(drawn)
     return drawn
@@ -71,7 +75,7 @@ def distribution(report: Report) -> Figure:
         panels = drawn.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
         for position, (axes, summary) in enumerate(zip(panels, runs, strict=True)):
             _bars(axes, summary, end, colour_of(position))
-            axes.set_title(report.labels[position], loc="left", fontsize=9)
+            axes.set_title(_folded(report.labels[position]), loc="left", fontsize=9)
         panels[-1].set_xlabel(_radius_axis(runs))
         drawn.supylabel("inputs", fontsize=9)
         _settle(drawn)
@@ -140,6 +144,11 @@ def _steps(summary: Summary, end: float) -> FloatArray:
     """0, every radius at which the curve falls, and the end of the axis."""
     radii = summary.outcomes.correct_radius
     return np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)], [end]]))
+
+
+def _folded(label: str) -> str:
+    """The label in lines that fit into the figure."""
+    return "\n".join(textwrap.wrap(label, _LETTERS))
 
 
 def _radius_axis(runs: Sequence[Summary]) -> str:

@@ -88,7 +88,7 @@ def breakable(text: str) -> Markup:
         >>> breakable("gaussian:sigma=1")
         Markup('gaussian:<wbr>sigma=1')
     """
-    parts = re.split(r"(?<=[:,/_])", text)
+    parts = re.split(r"(?<=[:,/_])|(?=\.[a-z])", text)
     return Markup("<wbr>").join(parts)
 
 

@@ -84,7 +84,7 @@ def as_latex(report: Report) -> str:
     Under each accuracy stands its 95 % interval. The caveats are comments above the table.
     """
     radii = exact(report.radii)
-    lines = [f"% {caveat}" for caveat in report.caveats]
+    lines = [f"% {' '.join(caveat.split())}" for caveat in report.caveats]
     lines += [
         "% Certified accuracy in percent with its 95 % interval, and ACR with its standard error.",
         rf"\begin{{tabular}}{{l{'r' * (len(radii) + 1)}}}",
@@ -145,5 +145,10 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: special.get(found[0], rf"\{found[0]}"), text)
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "[": "{[}",  # after a line's end it would begin an option
+    }
+    return re.sub(r"[\\~^&%$#_{}\[]", lambda found: special.get(found[0], rf"\{found[0]}"), text)

@@ -1,0 +1,184 @@
+"""The import table: imports follow the data and never run back."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import radii
+
+ROOT = Path(radii.__file__).parent
+
+# Which packages of radii each package may import; its own, and those open to all, always.
+TABLE: dict[str, set[str]] = {
+    "noise": set(),
+    "bounds": set(),
+    "attacks": set(),
+    "executors": set(),
+    "models": set(),
+    "data": set(),
+    "certificates": {"noise"},
+    "smoothing": {"noise", "bounds", "certificates"},
+    "objectives": {"smoothing", "noise", "attacks"},
+    "training": {"objectives", "smoothing", "models", "data", "noise", "provenance"},
+    "evaluation": {
+        *("smoothing", "bounds", "certificates", "noise"),
+        *("attacks", "executors", "models", "data", "provenance"),
+    },
+    "provenance": set(),  # versions and revision, kept beside a result
+}
+TABLE["cli"] = {*TABLE}
+OPEN_TO_ALL = {"errors", "records", "registry", "_version"}
+NO_TORCH = {"bounds", "certificates", "executors", "cli", "evaluation", *OPEN_TO_ALL}
+MAY_IMPORT_TORCH = {"evaluation/run.py"}
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+INNER = [file for file in FILES if file != "__init__.py"]
+PACKAGES = sorted({file.split("/")[0] for file in FILES if "/" in file})
+
+
+def part_of(file: str) -> str:
+    """The package, or the module beside the packages, that a file belongs to."""
+    return file.split("/")[0].removesuffix(".py")
+
+
+def statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Import statements, those within functions included, those only for type checkers not."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield node
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        for other in node.orelse:
+            yield from statements(other)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from statements(child)
+
+
+def imported(source: str) -> set[str]:
+    """Full names that a file imports: `from a import b` is `a.b`."""
+    names: set[str] = set()
+    for statement in statements(ast.parse(source)):
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        else:
+            assert statement.level == 0, "imports are absolute"
+            names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
+    return names
+
+
+def of_radii(file: str) -> set[str]:
+    """The parts of radii that a file imports."""
+    names = imported((ROOT / file).read_text(encoding="utf-8"))
+    return {f"{name}.".split(".")[1] for name in names if f"{name}.".startswith("radii.")}
+
+
+def test_the_reader_of_imports() -> None:
+    source = """
+import torch.nn as nn
+from typing import TYPE_CHECKING
+from radii.noise import Gaussian
+if TYPE_CHECKING:
+    from radii.cli import main
+else:
+    import os
+def f():
+    from radii import data
+    try:
+        import ray
+    except ImportError:
+        pass
+"""
+    assert imported(source) == {
+        *("torch.nn", "typing.TYPE_CHECKING", "radii.noise.Gaussian"),
+        *("os", "radii.data", "ray"),
+    }
+
+
+def test_every_package_is_in_the_table() -> None:
+    assert set(PACKAGES) <= set(TABLE)
+    assert {part_of(file) for file in INNER} <= set(TABLE) | OPEN_TO_ALL
+
+
+@pytest.mark.parametrize("file", INNER)
+def test_imports_follow_the_table(file: str) -> None:
+    part = part_of(file)
+    allowed = TABLE.get(part, set()) | OPEN_TO_ALL | {part, "__version__"}
+    assert of_radii(file) <= allowed
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nobody_imports_the_command_line(file: str) -> None:
+    assert part_of(file) == "cli" or "cli" not in of_radii(file)
+
+
+@pytest.mark.parametrize("file", [file for file in INNER if part_of(file) in NO_TORCH])
+def test_no_torch_where_none_belongs(file: str) -> None:
+    names = imported((ROOT / file).read_text(encoding="utf-8"))
+    torch = {name for name in names if name.split(".")[0] == "torch"}
+    assert not torch or file in MAY_IMPORT_TORCH
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("radii", ["torch", "numpy", "scipy", "typer", "rich", "matplotlib"]),
+        ("radii.bounds", ["torch", "typer", "rich", "matplotlib"]),
+        ("radii.records", ["torch", "typer", "rich", "matplotlib"]),
+        ("radii.smoothing", ["typer", "rich", "matplotlib"]),
+    ],
+)
+def test_what_an_import_leaves_alone(module: str, absent: list[str]) -> None:
+    code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def registers(path: Path) -> bool:
+    """Whether a file files a class in a registry: a decorator `@KIND.register(name)`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr == "register"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in node.decorator_list
+    )
+
+
+MEMBERS = [
+    f"{package}.{module.name}"
+    for package in PACKAGES
+    for module in pkgutil.iter_modules([str(ROOT / package)])
+    if not module.ispkg and registers(ROOT / package / f"{module.name}.py")
+]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_every_member_is_exported_by_its_package(member: str) -> None:
+    package = member.split(".")[0]
+    exported = imported((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    assert any(name.startswith(f"radii.{member}.") for name in exported), (
+        f"add `from radii.{member} import ... as ...` to {package}/__init__.py"
+    )
+
+
+def test_members_are_found() -> None:
+    assert {"noise.gaussian", "bounds.clopper_pearson", "certificates.gaussian_l2"} <= set(MEMBERS)
+
+
+def test_the_public_names_exist() -> None:
+    for name in radii.__all__:
+        assert getattr(radii, name) is not None
+    assert set(radii.__all__) == set(dir(radii))
+    with pytest.raises(AttributeError, match="module 'radii' has no attribute 'Gausian'"):
+        _ = radii.Gausian
+    for name in radii._PACKAGES:
+        assert getattr(radii, name) is importlib.import_module(f"radii.{name}")

@@ -1,0 +1,170 @@
+"""What every registered bound owes: exact coverage, summed over the binomial law."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from radii.bounds import BOUNDS, Bound, ClopperPearson
+from radii.records import FloatArray, IntArray
+
+CASES = [
+    BOUNDS.build({"name": name, **example})
+    for name in BOUNDS.names()
+    for example in BOUNDS[name].examples
+]
+ANYTIME = [bound for bound in CASES if bound.anytime]
+
+each_bound = pytest.mark.parametrize("bound", CASES, ids=BOUNDS.spec_of)
+each_alpha = pytest.mark.parametrize("alpha", [0.05, 0.001])
+each_n = pytest.mark.parametrize("n", [1, 2, 3, 10, 29, 60])
+
+
+def binomial(n: int, p: FloatArray) -> FloatArray:
+    """`(len(p), n + 1)` probabilities of 0..n successes, each to 1e-13 of itself."""
+    k = np.arange(n + 1)
+    ways = np.array([math.comb(n, i) for i in k], dtype=np.float64)
+    chances: FloatArray = ways * p[:, None] ** k * (1 - p[:, None]) ** (n - k)
+    return chances
+
+
+def critical(values: FloatArray) -> FloatArray:
+    """Each value and its neighbours, where coverage jumps, and a grid."""
+    around = [values, np.nextafter(values, 0), np.nextafter(values, 1), np.linspace(0, 1, 201)]
+    return np.unique(np.concatenate(around))
+
+
+def assert_covers(bound: Bound, n: int, alpha: float) -> None:
+    """For every p: the lower bound is above p, or the upper one below, at most alpha of the time.
+
+    Between two values of the bound the error is a polynomial that rises towards the upper end, so
+    its largest values are met just below each `lower` and just above each `upper`.
+    """
+    k = np.arange(n + 1)
+    for name, values in (("lower", bound.lower(k, n, alpha)), ("upper", bound.upper(k, n, alpha))):
+        p = critical(values)
+        wrong = values > p[:, None] if name == "lower" else values < p[:, None]
+        error = (binomial(n, p) * wrong).sum(axis=1)
+        worst = int(error.argmax())
+        assert error[worst] <= alpha * (1 + 1e-12), f"{name} errs {error[worst]} at p={p[worst]}"
+
+
+def error_at_some_time(bound: Bound, n: int, alpha: float, p: float) -> float:
+    """The probability that the lower bound is above p after 1, or 2, or ... or n draws, exactly."""
+    alive, error = np.ones(1), 0.0
+    for draws in range(1, n + 1):
+        alive = np.append(alive * (1 - p), 0) + np.append(0, alive * p)
+        wrong = bound.lower(np.arange(draws + 1), draws, alpha) > p
+        error += float(alive[wrong].sum())
+        alive[wrong] = 0
+    return error
+
+
+@each_n
+@each_alpha
+@each_bound
+def test_exact_coverage(bound: Bound, alpha: float, n: int) -> None:
+    assert_covers(bound, n, alpha)
+
+
+@pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
+@each_alpha
+def test_exact_coverage_at_every_stopping_time(bound: Bound, alpha: float) -> None:
+    for p in critical(bound.lower(np.arange(61), 60, alpha))[::7]:
+        assert error_at_some_time(bound, 60, alpha, float(p)) <= alpha * (1 + 1e-12)
+
+
+def test_the_recursion_catches_a_bound_for_a_fixed_n() -> None:
+    assert error_at_some_time(ClopperPearson(), 60, 0.05, 0.7) > 0.1
+
+
+@each_alpha
+@each_bound
+def test_upper_is_one_minus_lower_of_the_rest(bound: Bound, alpha: float) -> None:
+    for n in (1, 60, 100_000):
+        k = np.unique(np.linspace(0, n, 200).astype(np.int64))
+        lower, upper = bound.lower(k, n, alpha), bound.upper(n - k, n, alpha)
+        np.testing.assert_allclose(upper, 1 - lower, rtol=0, atol=1e-12)
+
+
+@each_n
+@each_alpha
+@each_bound
+def test_monotone_and_around_the_share(bound: Bound, alpha: float, n: int) -> None:
+    k = np.arange(n + 1)
+    lower, upper = bound.lower(k, n, alpha), bound.upper(k, n, alpha)
+    assert np.all(np.diff(lower) >= 0)
+    assert np.all(np.diff(upper) >= 0)
+    assert np.all((lower >= 0) & (lower <= k / n) & (lower < 1))
+    assert np.all((upper <= 1) & (upper >= k / n) & (upper > 0))
+
+
+@each_bound
+def test_says_something(bound: Bound) -> None:
+    assert bound.lower(np.array(100), 100, 0.001) > 0.9
+    assert bound.upper(np.array(0), 100, 0.001) < 0.1
+
+
+@each_bound
+@pytest.mark.parametrize("side", ["lower", "upper"])
+def test_vectorised_is_scalar(bound: Bound, side: str) -> None:
+    bounded: Any = getattr(bound, side)
+    k, n = np.array([[0, 1, 7], [50, 99, 5]]), np.array([[1, 1, 9], [100, 100, 1000]])
+    values = bounded(k, n, 0.01)
+    assert (values.shape, values.dtype) == (k.shape, np.float64)
+    for at in np.ndindex(k.shape):
+        assert bounded(k[at], int(n[at]), 0.01) == values[at]
+    assert bounded(np.zeros((0, 3), dtype=np.int64), 5, 0.01).shape == (0, 3)
+
+
+@each_bound
+@pytest.mark.parametrize("side", ["lower", "upper"])
+@pytest.mark.parametrize(
+    ("k", "n", "alpha", "error", "message"),
+    [
+        (6, 5, 0.01, ValueError, r"k must be in \[0, n\]"),
+        (-1, 5, 0.01, ValueError, r"k must be in \[0, n\]"),
+        (0, 0, 0.01, ValueError, "n must be at least 1, got 0"),
+        (3, 5, 0.0, ValueError, r"alpha must be in \(0, 1\), got 0.0"),
+        (3, 5, 1.0, ValueError, r"alpha must be in \(0, 1\), got 1.0"),
+        (3, 5, math.nan, ValueError, r"alpha must be in \(0, 1\), got nan"),
+        (0.5, 5, 0.01, TypeError, "k must be integers, got float64"),
+        (3, 5.0, 0.01, TypeError, "n must be integers, got float64"),
+    ],
+)
+def test_refuses(
+    bound: Bound, side: str, k: float, n: float, alpha: float, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        getattr(bound, side)(np.array(k), n, alpha)
+
+
+@each_bound
+def test_spec_round_trip(bound: Bound) -> None:
+    assert BOUNDS.build(BOUNDS.spec_of(bound)) == bound
+
+
+class _Mutant(Bound):
+    """Clopper-Pearson at another alpha, or moved by a share of itself."""
+
+    anytime: ClassVar[bool] = False
+
+    def __init__(self, *, spend: float = 1.0, stretch: float = 1.0) -> None:
+        self.spend, self.stretch = spend, stretch
+
+    def lower(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        return ClopperPearson().lower(k, n, alpha * self.spend) * self.stretch
+
+    def upper(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        return 1 - self.lower(np.asarray(n) - k, n, alpha)
+
+
+@each_alpha
+def test_the_check_catches_wrong_bounds(alpha: float) -> None:
+    assert_covers(_Mutant(), 30, alpha)
+    for mutant in (_Mutant(spend=1.01), _Mutant(spend=2), _Mutant(stretch=1 + 1e-6)):
+        with pytest.raises(AssertionError, match=r"lower errs .* at p="):
+            assert_covers(mutant, 30, alpha)

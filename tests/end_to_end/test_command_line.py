@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from radii.data import load
+
+NOISE = ("--noise", "gaussian:sigma=0.5")
+SMALL = ("--n", 500, "--n0", 50, "--subset", "first:20", "--seed", 1)
+
+
+@pytest.fixture(scope="module")
+def ledger(radii, base, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "run.sqlite"
+    done = radii("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", path)
+    assert done.returncode == 0, done.stderr
+    assert "ACR" in done.stdout
+    assert done.stderr == ""  # no bar where stdout is no terminal
+    return path
+
+
+def test_help_answers_without_loading_what_is_slow(radii):
+    started = time.monotonic()
+    done = radii("--help")
+    assert done.returncode == 0
+    for name in ("list", "radius", "train", "certify", "predict", "report", "demo"):
+        assert name in done.stdout
+    assert time.monotonic() - started < 5  # 0.2 s alone; other tests run beside it
+
+
+def test_version(radii):
+    from radii import __version__
+
+    assert radii("--version").stdout.strip() == __version__
+
+
+def test_list_knows_every_kind(radii):
+    listed = json.loads(radii("list", "--json").stdout)
+    names = {(entry["kind"], entry["name"]) for entry in listed}
+    assert {("noise", "gaussian"), ("certificate", "gaussian_l2"), ("dataset", "mnist5k")} <= names
+    only = json.loads(radii("list", "bound", "--json").stdout)
+    assert [entry["name"] for entry in only] == ["clopper_pearson"]
+    assert all(entry["reference"] for entry in only)
+    assert "sigma" in radii("list", "noise").stdout
+
+
+def test_radius_from_votes(radii):
+    done = radii(
+        *("radius", *NOISE, "--norm", "l2", "--votes", 99000, "--n", 100000),
+        *("--alpha", 0.001, "--json"),
+    )
+    answer = json.loads(done.stdout)
+    assert set(answer) == {
+        *("noise", "norm", "dim", "alpha", "pA_lower", "pB_upper", "certificates"),
+    }
+    # betaincinv(99000, 1001, 0.001) of SciPy and the exact tail sum in tests/reference
+    assert answer["pA_lower"] == pytest.approx(0.98898934037747, abs=1e-11)
+    assert answer["alpha"] == 0.001
+    (certificate,) = answer["certificates"]
+    assert certificate["name"] == "gaussian_l2"
+    assert certificate["tight"] is True
+    assert certificate["radius"] == pytest.approx(1.1449999776, abs=1e-9)
+    assert len(repr(certificate["radius"])) > 15  # not rounded
+
+
+def test_radius_from_probabilities(radii):
+    one = json.loads(radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8, "--json").stdout)
+    two = json.loads(
+        radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8, "--pB", 0.1, "--json").stdout
+    )
+    assert one["alpha"] is None
+    assert two["certificates"][0]["radius"] > one["certificates"][0]["radius"]
+    assert two["pB_upper"] == 0.1
+    assert "0.420810" in radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8).stdout  # floored
+
+
+def test_report_in_every_format(radii, ledger, tmp_path):
+    answer = json.loads(radii("report", ledger, "--format", "json", "--radii", "0,0.5").stdout)
+    (run,) = answer["runs"]
+    assert [point["radius"] for point in run["certified_accuracy"]] == [0.0, 0.5]
+    assert run["examples"] == 20
+    assert run["standard_accuracy"] == run["certified_accuracy"][0]["value"]
+    assert run["samples_total"] == 20 * 550
+    lines = list(csv.DictReader(io.StringIO(radii("report", ledger, "--format", "csv").stdout)))
+    assert float(lines[0]["acr"]) == run["acr"]
+    assert "|" in radii("report", ledger, "--format", "md").stdout
+    assert r"\toprule" in radii("report", ledger, "--format", "latex").stdout
+    for name, start in (("a.html", b"<!doctype html>"), ("a.svg", b"<?xml"), ("a.png", b"\x89PNG")):
+        done = radii("report", ledger, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / name).read_bytes().startswith(start)
+    page = (tmp_path / "a.html").read_text()
+    assert "data:image/png" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_predict_on_data_and_on_files(radii, base, tmp_path):
+    done = radii(
+        *("predict", "--base", base, "--data", "mnist5k", *NOISE, "--subset", "first:5"),
+        *("--n", 200, "--seed", 0, "--json"),
+    )
+    by_data = json.loads(done.stdout)
+    dataset = load("mnist5k")
+    assert [answer["label"] for answer in by_data] == dataset.labels[:5].tolist()
+    files = []
+    for index in range(5):
+        files.append(tmp_path / f"{index}.png")
+        pixels = np.rint(dataset[index][0].numpy()[0] * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(files[-1])
+    by_file = json.loads(
+        radii("predict", *files, "--base", base, *NOISE, "--n", 200, "--seed", 0, "--json").stdout
+    )
+    assert [a["votes"] for a in by_file] == [a["votes"] for a in by_data]
+    assert by_file[0]["class"] == str(by_file[0]["prediction"])
+    table = radii("predict", files[0], "--base", base, *NOISE, "--n", 200).stdout
+    assert "1 inputs" in table
+
+
+def test_a_recipe_stands_for_the_options_and_options_win(radii, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'data = "mnist5k"\nbase = "mlp:hidden=8,depth=1"\nepochs = 5\nbatch_size = 500\n'
+        'objective = "gaussian"\nseed = 7\n[noise]\nname = "gaussian"\nsigma = 0.25\n'
+    )
+    done = radii("train", recipe, "--epochs", 1, "--out", tmp_path / "base")
+    assert done.returncode == 0, done.stderr
+    described = json.loads((tmp_path / "base" / "model.json").read_text())
+    assert described["noise"] == "gaussian:sigma=0.25"
+    assert described["epochs"] == 1
+    assert described["seed"] == 7
+    assert described["batch_size"] == 500
+
+
+def test_bfloat16_is_another_run(radii, base, ledger):
+    done = radii(
+        *("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", ledger),
+        *("--precision", "bfloat16"),
+    )
+    assert done.returncode == 1
+    assert "precision" in done.stderr
+
+
+BROKEN = """
+import torch
+def nan(x):
+    return torch.full((len(x), 10), float("nan"))
+def label(x):
+    return torch.full((len(x),), 10)
+def raises(x):
+    raise RuntimeError("no such luck")
+def wide(x):
+    return torch.zeros(len(x), 12)
+class Module(torch.nn.Module):
+    pass
+"""
+
+WRONG = [
+    (("certify", "--noise", "gausian:sigma=0.5"), 2, "Did you mean 'gaussian'?"),
+    (("certify", "--noise", "gaussian:sigma=0"), 2, "sigma must be positive"),
+    (("certify", "--noise", "gaussian:sigma=x"), 2, "sigma of noise 'gaussian' must be a number"),
+    (("certify", "--norm", "l0"), 2, "certified norms for it: l2"),
+    (("certify", "--n", 5), 2, "n of at least 10"),
+    (("certify", "--n", 0), 2, "n must be"),
+    (("certify", "--alpha", 2), 2, "alpha must be in (0, 1)"),
+    (("certify", "--subset", "some"), 2, "every:K"),
+    (("certify", "--subset", "first:5000"), 2, "1000"),
+    (("certify", "--base", "nowhere"), 1, "nowhere"),
+    (("certify", "--base", "lenet"), 1, "train it first"),
+    (("certify", "--base", "broken.py:nan"), 1, "NaN"),
+    (("certify", "--base", "broken.py:label"), 1, "outside 0..9"),
+    (("certify", "--base", "broken.py:raises"), 1, "no such luck"),
+    (("certify", "--base", "broken.py:wide"), 1, "(100, 10)"),
+    (("certify", "--base", "broken.py:Module"), 1, "is a class"),
+    (("certify", "--base", "broken.py:missing"), 1, "missing"),
+    (("certify", "--data", "mnist6k"), 2, "Did you mean 'mnist5k'?"),
+    (("certify", "--data", "npz:nowhere.npz"), 1, "nowhere.npz"),
+    (("certify", "--data", "npz:shape.npz"), 1, "(3, 8, 8)"),
+    (("certify", "--data", "npz:labels.npz"), 1, "label of input 1 must be in [0, 10)"),
+    (("certify", "--device", "tpu9"), 2, "tpu9"),
+    (("certify", "--bound", "clopper"), 2, "clopper_pearson"),
+    (("certify", "--certificate", "nothing"), 2, "gaussian_l2"),
+    (("certify", "--batch-size", 0), 2, "batch_size"),
+    (("predict", "--data", "mnist5k", "--n", 10), 2, "n of at least 11"),
+    (("predict", "--data", "mnist5k", "a.png"), 2, "either"),
+    (("predict", "a.png"), 1, "a.png"),
+    (("predict",), 2, "either"),
+    (("train", "--base", "lenett"), 2, "lenet"),
+    (("train", "--epochs", 0), 2, "epochs"),
+    (("train", "--schedule", "stairs"), 2, "cosine"),
+    (("train", "--objective", "macar"), 2, "gaussian"),
+    (("train", "nowhere.toml"), 2, "nowhere.toml"),
+    (("report", "nowhere.sqlite"), 1, "nowhere.sqlite"),
+    (("report", "broken.py"), 1, "not a ledger"),
+    (("nonsense",), 2, "nonsense"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), WRONG, ids=lambda value: str(value)[:60])
+def test_wrong_input_gives_one_clear_sentence(
+    arguments, code, said, base, tmp_path, monkeypatch, capsys
+):
+    from radii.cli.main import run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text(BROKEN)
+    np.savez(tmp_path / "shape.npz", x=np.zeros((2, 3, 8, 8), np.uint8), y=np.array([0, 9]))
+    np.savez(tmp_path / "labels.npz", x=np.zeros((2, 1, 28, 28), np.uint8), y=np.array([0, 12]))
+    defaults = {
+        "certify": {
+            "--base": base, "--data": "mnist5k", "--noise": NOISE[1], "--n": 100, "--out": "run"
+        },
+        "predict": {"--base": base, "--noise": NOISE[1]},
+        "train": {
+            "--data": "mnist5k", "--base": "mlp", "--noise": NOISE[1], "--epochs": 1, "--out": "new"
+        },
+    }  # fmt: skip
+    name, *rest = map(str, arguments)
+    line = [name, *rest]
+    for option, value in defaults.get(name, {}).items():
+        if option not in rest:
+            line += [option, str(value)]
+    assert run(line) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.strip().splitlines()) <= 2
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_debug_shows_the_traceback(radii):
+    done = radii("report", "nowhere.sqlite", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr

@@ -1,0 +1,77 @@
+"""Which certificate covers a noise and a norm, and how no is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from radii.certificates import CERTIFICATES, Certificate, GaussianL2, covering, find
+from radii.errors import NotCoveredError, RadiiError
+from radii.noise import Gaussian, Noise
+from radii.records import ClassBounds, FloatArray, Norm
+
+
+class _Silence(Noise):
+    """A noise that no certificate covers."""
+
+    def apply(self, x: Tensor, *, generator: torch.Generator, out: Tensor | None = None) -> Tensor:
+        return x
+
+
+@dataclass(frozen=True)
+class _Second(Certificate):
+    """Another one for the same pair."""
+
+    noise: Gaussian
+    norm: ClassVar[Norm] = "l2"
+    tight: ClassVar[bool] = False
+
+    def radius(self, bounds: ClassBounds) -> FloatArray:
+        return np.zeros_like(bounds.pA_lower)
+
+
+@pytest.fixture
+def second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second certificate for Gaussian noise in l2, for one test."""
+    CERTIFICATES.names()
+    monkeypatch.setattr(CERTIFICATES, "_classes", dict(CERTIFICATES._classes))
+    CERTIFICATES.register("second")(_Second)
+
+
+def test_find_by_name() -> None:
+    assert find(Gaussian(0.5), "l2", "gaussian_l2") == GaussianL2(Gaussian(0.5))
+    assert covering(Gaussian(0.5), "l2")["gaussian_l2"] == GaussianL2(Gaussian(0.5))
+
+
+def test_a_noise_that_nothing_covers() -> None:
+    assert covering(_Silence(), "l2") == {}
+    with pytest.raises(NotCoveredError) as caught:
+        find(_Silence(), "l2")
+    assert str(caught.value) == (
+        "no certificate covers _Silence noise in l2; certified norms for it: none."
+    )
+    assert isinstance(caught.value, RadiiError)
+
+
+def test_a_norm_that_nothing_covers_lists_those_that_are() -> None:
+    with pytest.raises(NotCoveredError, match=r"Gaussian noise in l0; .* for it: .*l2"):
+        find(Gaussian(0.5), "l0")
+
+
+def test_a_name_that_does_not_cover_the_pair() -> None:
+    with pytest.raises(
+        NotCoveredError, match=r"'laplace' does not cover .*these do: .*gaussian_l2"
+    ):
+        find(Gaussian(0.5), "l2", "laplace")
+
+
+@pytest.mark.usefixtures("second")
+def test_where_several_cover_a_pair_one_must_be_named() -> None:
+    with pytest.raises(NotCoveredError, match=r"several certificates .* l2: .*second.*; name one"):
+        find(Gaussian(0.5), "l2")
+    assert find(Gaussian(0.5), "l2", "second") == _Second(Gaussian(0.5))

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from radii.data import ArrayDataset, Subset
+from radii.errors import BaseClassifierError, DataError, LedgerError, PlanError
+from radii.evaluation import Ledger, Run
+from radii.evaluation.run import noisy_copies
+from radii.models import Base
+from radii.noise import Gaussian
+from radii.records import Counts
+from radii.smoothing import SamplingPlan, SmoothedClassifier, decide
+from tests.oracles import HalfSpace
+
+
+def dataset(count: int = 12, labels=None) -> ArrayDataset:
+    inputs = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    labels = (inputs[:, 0] > 0).astype(np.int64) if labels is None else labels
+    return ArrayDataset(inputs, labels, tuple(map(str, range(max(labels) + 1))), "toy@test")
+
+
+def run(subset: str = "all", data=None, batch_size=None, base=None, shape=(3,), **plan) -> Run:
+    base = base or HalfSpace(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    smoothed = SmoothedClassifier(base, Gaussian(0.5), 2, input_shape=shape, batch_size=batch_size)
+    described = Base(base, "toy.py:base", "00ff", None, None, None, {})
+    options = {"n0": 20, "n": 500, "seed": 3, **plan}
+    return Run(
+        smoothed, described, data or dataset(), Subset.parse(subset), SamplingPlan(**options)
+    )
+
+
+def rows_of(path):
+    """All that must not depend on when and how the run was made."""
+    return [
+        (r.index, r.label, r.prediction, r.radius, r.pA_lower, r.pB_upper, r.n0_votes, r.n_votes)
+        for r in Ledger(path).rows()
+    ]
+
+
+class InterruptedRun(Exception):  # noqa: N818
+    pass
+
+
+def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path):
+    run().certify(tmp_path / "straight")
+    left = [4]
+
+    def on_input() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise InterruptedRun
+
+    with pytest.raises(InterruptedRun):
+        run().certify(tmp_path / "broken", on_input=on_input)
+    assert 0 < len(Ledger(tmp_path / "broken")) < 12
+    started = []
+    run(batch_size=700).certify(tmp_path / "broken", on_start=lambda *what: started.append(what))
+    assert started == [(12, 4)]
+    assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "straight")
+
+
+def test_votes_do_not_depend_on_the_subset_an_input_is_in(tmp_path):
+    run().certify(tmp_path / "all")
+    run("every:3").certify(tmp_path / "some")
+    everything = {row[0]: row for row in rows_of(tmp_path / "all")}
+    assert [row[0] for row in rows_of(tmp_path / "some")] == [0, 3, 6, 9]
+    assert all(everything[row[0]] == row for row in rows_of(tmp_path / "some"))
+
+
+def test_the_stored_counts_give_the_stored_radius(tmp_path):
+    made = run()
+    made.certify(tmp_path / "run")
+    certificate = made.smoothed.certificate("l2")
+    for row in Ledger(tmp_path / "run").rows():
+        votes = [np.zeros(2, dtype=np.int64) for _ in range(2)]
+        for stored, array in zip((row.n0_votes, row.n_votes), votes, strict=True):
+            for label, count in stored.items():
+                array[label] = count
+        assert votes[0].sum() == 20
+        assert votes[1].sum() == 500
+        again = decide(*map(Counts, votes), made.plan, certificate)
+        assert (again.prediction, again.radius) == (row.prediction, row.radius)
+        assert row.samples == 520
+
+
+def test_a_seed_that_is_not_given_comes_from_the_ledger_or_else_the_system(tmp_path):
+    run(seed=None).certify(tmp_path / "one")
+    first = rows_of(tmp_path / "one")
+    run(seed=None).certify(tmp_path / "one")
+    assert rows_of(tmp_path / "one") == first
+    run(seed=None).certify(tmp_path / "two")
+    assert Ledger(tmp_path / "one").meta["seed"] != Ledger(tmp_path / "two").meta["seed"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"n": 501}, {"alpha": 0.01}, {"subset": "first:3"}]
+)
+def test_a_ledger_of_another_run_is_refused(tmp_path, change):
+    run().certify(tmp_path / "run")
+    before = rows_of(tmp_path / "run")
+    with pytest.raises(LedgerError, match=next(iter(change))):
+        run(**change).certify(tmp_path / "run")
+    assert rows_of(tmp_path / "run") == before
+
+
+def test_what_cannot_work_is_refused_before_the_first_draw(tmp_path):
+    def never(x):
+        pytest.fail("the base classifier was called")
+
+    labels = np.array([0, 1] * 5 + [2, 0])
+    with pytest.raises(DataError, match=r"label of input 10 must be in \[0, 2\)"):
+        run(data=dataset(labels=labels), base=never).certify(tmp_path / "run")
+    with pytest.raises(DataError, match=r"shape \(4,\)"):
+        run(base=never, shape=(4,)).certify(tmp_path / "run")
+    with pytest.raises(PlanError, match="n of at least 10"):
+        run(base=never, n=5).certify(tmp_path / "run")
+    with pytest.raises(BaseClassifierError, match="eval"):
+        run(base=torch.nn.Linear(3, 2)).certify(tmp_path / "other")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_answer_that_is_none_stops_the_run(tmp_path):
+    def broken(x):
+        return torch.full((len(x), 2), torch.nan)
+
+    with pytest.raises(BaseClassifierError, match="NaN"):
+        run(base=broken).certify(tmp_path / "run")
+    assert len(Ledger(tmp_path / "run")) == 0
+
+
+def test_noisy_copies_are_those_that_the_base_classifier_saw(tmp_path):
+    seen = []
+
+    def base(x):
+        seen.append(x.clone())
+        return (x[:, 0] > 0).long()
+
+    made = run("first:1", base=base)
+    ledger = made.certify(tmp_path / "run")
+    x, _ = made.dataset[0]
+    copies = noisy_copies(ledger, x, 0, 3)
+    estimation = seen[1]  # the first block of 20 rows selected the class
+    np.testing.assert_array_equal(copies, estimation[:3].double().numpy())

@@ -1,0 +1,64 @@
+"""Sampling plans: what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from radii.bounds import ClopperPearson
+from radii.errors import PlanError
+from radii.smoothing import SamplingPlan
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n0": 0}, "n0 must be a whole number of at least 1, got 0"),
+        ({"n": -5}, "n must be a whole number of at least 1, got -5"),
+        ({"n": 1e5}, "n must be a whole number of at least 1, got 100000.0"),
+        ({"block": 0}, "block must be a whole number of at least 1, got 0"),
+        ({"alpha": 0.0}, r"alpha must be in \(0, 1\), got 0.0"),
+        ({"alpha": 1.0}, r"alpha must be in \(0, 1\), got 1.0"),
+        ({"alpha": float("nan")}, r"alpha must be in \(0, 1\), got nan"),
+        ({"runner_up": "none"}, "runner_up must be 'complement' or 'bounded', got 'none'"),
+    ],
+)
+def test_refuses(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SamplingPlan(), **change)
+
+
+@pytest.mark.parametrize(
+    ("runner_up", "num_classes", "alpha", "least"),
+    # n votes of n give pA_lower = alpha^(1/n), above 1/2 as soon as n > log2(1/alpha).
+    [
+        ("complement", 2, 0.001, 10),
+        ("complement", 1000, 0.001, 10),
+        ("complement", 10, 0.3, 2),
+        ("bounded", 10, 0.001, 14),
+        ("bounded", 1000, 0.001, 20),
+    ],
+)
+def test_least_n(runner_up: Any, num_classes: int, alpha: float, least: int) -> None:
+    plan = SamplingPlan(n=least, alpha=alpha, runner_up=runner_up)
+    plan.check(num_classes)
+    with pytest.raises(PlanError, match=rf"n={least - 1} draws .* take n of at least {least},"):
+        replace(plan, n=least - 1).check(num_classes)
+    assert ClopperPearson().lower(np.array(least), least, plan.share(num_classes)) > 0.5
+
+
+def test_share() -> None:
+    assert SamplingPlan(alpha=0.01).share(10) == 0.01
+    assert SamplingPlan(alpha=0.01, runner_up="bounded").share(10) == 0.001
+
+
+def test_seeded() -> None:
+    plan = SamplingPlan(seed=5)
+    assert plan.seeded() is plan
+    seeds = {SamplingPlan(n=7).seeded().seed for _ in range(5)}
+    assert len(seeds) == 5
+    assert None not in seeds
+    assert SamplingPlan(n=7).seeded().n == 7

@@ -1,0 +1,227 @@
+"""The sampling engine: which noise an input meets depends on its name alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from radii.errors import BaseClassifierError
+from radii.noise import Gaussian, Generators, Stage, Stream
+from radii.smoothing import Request, Sampler
+
+CPU = torch.device("cpu")
+NOISE = Gaussian(1.0)
+CLASSES = 4
+SHAPE = (2, 3)
+DRAWS: Mapping[Stage, int] = {"selection": 10, "estimation": 75}  # no multiples of the block
+BLOCK = 16
+
+Votes = dict[int, dict[str, list[int]]]
+
+
+def network() -> nn.Module:
+    """A small net whose classes are all met under noise."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, CLASSES)).eval()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in net.parameters():
+        parameter.data.normal_(generator=generator)
+    return net
+
+
+NET = network()
+
+
+def inputs(n: int) -> list[tuple[int, Tensor]]:
+    x = torch.randn(7, *SHAPE, generator=torch.Generator().manual_seed(2))
+    return list(enumerate(x))[:n]
+
+
+def sampler(base: Callable[[Tensor], Any] = NET, **changes: Any) -> Sampler:
+    given: dict[str, Any] = {
+        "base": base,
+        "noise": NOISE,
+        "num_classes": CLASSES,
+        "seed": 5,
+        "block": BLOCK,
+        "device": CPU,
+    }
+    return Sampler(**{**given, **changes})
+
+
+def votes(engine: Sampler, pairs: list[tuple[int, Tensor]]) -> Votes:
+    requests = (Request(index, x, DRAWS) for index, x in pairs)
+    return {
+        request.index: {stage: counts.votes.tolist() for stage, counts in found.items()}
+        for request, found in engine.run(requests)
+    }
+
+
+EXPECTED = votes(sampler(), inputs(7))
+
+
+def test_votes_are_those_of_the_named_streams() -> None:
+    for index, x in inputs(7):
+        for stage, draws in DRAWS.items():
+            counted = np.zeros(CLASSES, dtype=np.int64)
+            for block, start in enumerate(range(0, draws, BLOCK)):
+                shape = (min(BLOCK, draws - start), *SHAPE)
+                generator = Generators(CPU)(Stream(5, index, stage, block))
+                labels = NET(x + NOISE.draw(shape, generator=generator)).argmax(1)
+                counted += np.bincount(labels, minlength=CLASSES)
+            assert EXPECTED[index][stage] == counted.tolist()
+            assert counted.sum() == draws
+            assert np.count_nonzero(counted) > 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 40, 1000])
+def test_votes_do_not_depend_on_the_batch_size(batch_size: int) -> None:
+    assert votes(sampler(batch_size=batch_size), inputs(7)) == EXPECTED
+
+
+def test_votes_do_not_depend_on_the_order_or_on_the_others() -> None:
+    assert votes(sampler(), inputs(7)[::-1]) == EXPECTED
+    assert votes(sampler(batch_size=50), inputs(7)[3:5]) == {i: EXPECTED[i] for i in (3, 4)}
+    assert list(votes(sampler(), inputs(7)[::-1])) == [6, 5, 4, 3, 2, 1, 0]
+
+
+def test_votes_depend_on_seed_and_index() -> None:
+    assert votes(sampler(seed=6), inputs(7)) != EXPECTED
+    ((_, x),) = inputs(1)
+    same_input = votes(sampler(), [(0, x), (1, x)])
+    assert same_input[0] == EXPECTED[0]
+    assert same_input[1] != same_input[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: NET(x).argmax(1),
+        lambda x: NET(x).argmax(1).to(torch.int32),
+        lambda x: NET(x).argmax(1).numpy(),
+        lambda x: NET(x).argmax(1).tolist(),
+        lambda x: NET(x).double().detach().numpy(),
+        lambda x: NET(x).masked_fill(NET(x) < NET(x).max(1, keepdim=True).values, -torch.inf),
+    ],
+    ids=["labels", "int32", "numpy", "list", "float64 scores", "infinite scores"],
+)
+def test_labels_and_scores_are_both_taken(answer: Callable[[Tensor], Any]) -> None:
+    assert votes(sampler(answer), inputs(7)) == EXPECTED
+
+
+def test_two_classes_may_be_answered_as_truth_values() -> None:
+    found = votes(sampler(lambda x: x[:, 0, 0] > 0, num_classes=2), inputs(2))
+    labels = votes(sampler(lambda x: (x[:, 0, 0] > 0).long(), num_classes=2), inputs(2))
+    assert found == labels
+
+
+def spoilt(x: Tensor, value: float) -> Tensor:
+    scores: Tensor = NET(x).detach()
+    scores[-1, 2] = value
+    return scores
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: spoilt(x, torch.nan),
+        lambda x: torch.full((len(x),), -1),
+        lambda x: torch.full((len(x),), CLASSES),
+    ],
+    ids=["nan", "-1", "one too many"],
+)
+def test_answers_that_are_no_class_are_refused(answer: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(BaseClassifierError, match=r"NaN or a label outside 0\.\.3 .* of input 0;"):
+        votes(sampler(answer), inputs(2))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: NET(x)[:, :3],
+        lambda x: NET(x)[:-1],
+        lambda x: NET(x).argmax(1).float(),
+        lambda x: NET(x)[None],
+        lambda x: NET(x).long(),
+        lambda x: NET(x).mean(),
+    ],
+    ids=["3 classes", "a row short", "float labels", "an axis more", "whole scores", "a number"],
+)
+def test_answers_of_another_shape_are_refused(answer: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(BaseClassifierError, match=r"must answer scores of shape \(\d+, 4\) or"):
+        votes(sampler(answer), inputs(2))
+
+
+@pytest.mark.parametrize("batch_size", [16, 100, 200])
+def test_inputs_are_taken_as_room_is_left(batch_size: int) -> None:
+    taken: list[int] = []
+    (_, x), _ = inputs(2)
+
+    def endless() -> Iterator[Request]:
+        for index in itertools.count():
+            taken.append(index)
+            yield Request(index, x, {"estimation": 50})
+
+    running = sampler(batch_size=batch_size).run(endless())
+    for index, (request, _) in zip(range(4), running, strict=False):
+        assert request.index == index
+        fitting = batch_size // 50
+        assert len(taken) <= index + 1 + fitting + 1  # one may be waiting for the next batch
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 40, None])
+def test_on_cpu_each_block_is_classified_alone(batch_size: int | None) -> None:
+    sizes: list[int] = []
+
+    def watched(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        scores: Tensor = NET(x)
+        return scores
+
+    votes(sampler(watched, batch_size=batch_size), inputs(3))
+    assert sizes == 3 * [10, 16, 16, 16, 16, 11]
+
+
+def test_a_request_for_no_draws_is_refused_or_disturbs_nobody() -> None:
+    (_, x), (_, other) = inputs(2)
+    draws: list[Mapping[Stage, int]] = [{"estimation": 0}, DRAWS, DRAWS]
+    try:
+        requests = [Request(i, (x, other, x)[i], draws[i]) for i in range(3)]
+        found = {request.index: counts for request, counts in sampler().run(requests)}
+    except ValueError:
+        return
+    assert found[1]["estimation"].votes.tolist() == EXPECTED[1]["estimation"]
+    assert int(found[2]["estimation"].n) == DRAWS["estimation"]
+
+
+def test_the_base_classifier_runs_without_gradients() -> None:
+    def checked(x: Tensor) -> Tensor:
+        assert not torch.is_grad_enabled()
+        scores: Tensor = NET(x)
+        return scores
+
+    with torch.enable_grad():
+        assert votes(sampler(checked), inputs(7)) == EXPECTED
+        assert torch.is_grad_enabled()
+
+
+def test_a_base_classifier_that_fails_is_named() -> None:
+    def broken(x: Tensor) -> Tensor:
+        raise RuntimeError("expected 3 channels\nand more")
+
+    message = r"the base classifier failed on inputs of shape \(10, 2, 3\): expected 3 channels$"
+    with pytest.raises(BaseClassifierError, match=message) as caught:
+        votes(sampler(broken), inputs(2))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_on_draws_is_told_every_draw() -> None:
+    told: list[int] = []
+    votes(sampler(batch_size=40, on_draws=told.append), inputs(3))
+    assert sum(told) == 3 * sum(DRAWS.values())
+    assert max(told) <= 40
