@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from radii import bounds as bounds
     from radii import certificates as certificates
     from radii import data as data
+    from radii import evaluation as evaluation
     from radii import models as models
     from radii import noise as noise
+    from radii import objectives as objectives
+    from radii import smoothing as smoothing
+    from radii import training as training
     from radii.bounds import ClopperPearson as ClopperPearson
     from radii.errors import RadiiError as RadiiError
     from radii.noise import Gaussian as Gaussian
@@ -26,7 +30,17 @@ if TYPE_CHECKING:
     from radii.smoothing import SamplingPlan as SamplingPlan
     from radii.smoothing import SmoothedClassifier as SmoothedClassifier
 
-_PACKAGES = ("bounds", "certificates", "data", "models", "noise")
+_PACKAGES = (
+    "bounds",
+    "certificates",
+    "data",
+    "evaluation",
+    "models",
+    "noise",
+    "objectives",
+    "smoothing",
+    "training",
+)
 _HOMES = {
     "Certification": "radii.records",
     "ClassBounds": "radii.records",

@@ -14,7 +14,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -151,6 +151,8 @@ class LedgerWriter:
         self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
 
     def __enter__(self) -> LedgerWriter:
+        if self.path.exists() and not _may_be_sqlite(self.path):
+            raise _no_ledger(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -172,6 +174,10 @@ class LedgerWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Back to one plain file, which can be copied and read where nothing can be written; not
+        # while somebody reads it.
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
         self._lock.release()
 
@@ -187,19 +193,19 @@ class LedgerWriter:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
                 self._compare(_read_meta(connection, self.path))
-            else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if not tables:
                 self._create(connection)
             self.done = frozenset(
                 index for (index,) in connection.execute('SELECT "index" FROM inputs')
             )
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
             connection.close()
-            raise _no_ledger(self.path) from None
+            raise _unreadable(self.path, error) from None
         except BaseException:
             connection.close()
             raise
@@ -253,8 +259,8 @@ def _row(values: Sequence[Any]) -> Row:
 def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     try:
         pairs = connection.execute("SELECT key, value FROM meta").fetchall()
-    except sqlite3.DatabaseError:
-        raise _no_ledger(path) from None
+    except sqlite3.DatabaseError as error:
+        raise _unreadable(path, error) from None
     meta = {key: json.loads(value) for key, value in pairs}
     if meta.get("format") != FORMAT:
         raise LedgerError(
@@ -262,6 +268,23 @@ def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
             f"{FORMAT!r}; use the version of radii that wrote it."
         )
     return meta
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    """Whether a file is a SQLite database by its first bytes, or empty."""
+    with path.open("rb") as file:
+        return file.read(16) in (b"", b"SQLite format 3\0")
+
+
+def _unreadable(path: Path, error: sqlite3.DatabaseError) -> LedgerError:
+    """What to say of a file that SQLite cannot read as a ledger."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
+    if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):  # no table called meta, no database
+        return _no_ledger(path)
+    return LedgerError(
+        f"{str(path)!r} cannot be opened: {error}; if a run was broken off, its last rows are in "
+        f"a file ending in -wal: copy both to a folder that can be written."
+    )
 
 
 def _no_ledger(path: Path) -> LedgerError:

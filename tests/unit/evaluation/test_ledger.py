@@ -227,3 +227,48 @@ def test_plain_sqlite_reads_along(tmp_path):
             assert json.loads(meta["alpha"]) == 0.001
         ledger.add([row(2)])
         assert len(Ledger(path)) == 3
+
+
+def test_a_finished_ledger_is_one_file_that_a_read_only_folder_can_hold(tmp_path):
+    path = tmp_path / "run.sqlite"
+    with LedgerWriter(path, SPEC, {}) as writer:
+        assert _journal_mode(path) == "wal"
+        writer.add([row(0)])
+    assert _journal_mode(path) == "delete"
+    assert {file.name for file in tmp_path.iterdir()} <= {"run.sqlite", "run.sqlite.lock"}
+    # What SQLite does where it cannot make a -shm file: read the file as it lies there.
+    connection = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
+    assert connection.execute("SELECT count(*) FROM inputs").fetchone() == (1,)
+    connection.close()
+
+
+@pytest.mark.parametrize("content", [b"x", b"hello " * 100])
+def test_a_foreign_file_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="not a ledger"), LedgerWriter(path, {}, {}):
+        pass
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_foreign_database_is_left_as_it_is(tmp_path):
+    path = tmp_path / "other.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE other (value TEXT)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="not a ledger"), LedgerWriter(path, {}, {}):
+        pass
+    assert path.read_bytes() == before
+    with pytest.raises(LedgerError, match="not a ledger"):
+        Ledger(path)
+
+
+def _journal_mode(path):
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return connection.execute("PRAGMA journal_mode").fetchone()[0]
+    finally:
+        connection.close()
