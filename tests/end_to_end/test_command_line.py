@@ -3,6 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import subprocess
 import time
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image
 
 from radii.data import load
+from tests.end_to_end.conftest import command, environment
 
 NOISE = ("--noise", "gaussian:sigma=0.5")
 SMALL = ("--n", 500, "--n0", 50, "--subset", "first:20", "--seed", 1)
@@ -237,3 +241,36 @@ def test_debug_shows_the_traceback(radii):
     done = radii("report", "nowhere.sqlite", "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def in_a_terminal(line):
+    """Exit code and everything that a terminal would show."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        line, stdin=follower, stdout=follower, stderr=follower, env=environment()
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(leader)
+    return process.wait(), shown.decode()
+
+
+def test_a_terminal_shows_progress(base, tmp_path):
+    certify = ("certify", "--base", base, "--data", "mnist5k", *NOISE, "--out", tmp_path / "run")
+    code, shown = in_a_terminal(command(*certify, "--n", 20_000, "--subset", "first:30"))
+    assert code == 0, shown
+    for part in ("certifying", "0/30", "/30", "samples/s", "0:00", "ACR"):
+        assert part in shown
+    train = ("train", "--data", "mnist5k", "--base", "mlp", *NOISE, "--out", tmp_path / "base")
+    code, shown = in_a_terminal(command(*train, "--epochs", 2))
+    assert code == 0, shown
+    for part in ("training", "0/2", "examples/s"):
+        assert part in shown

@@ -52,7 +52,9 @@ class Bar:
     def start(self, things: int, done: int, steps_each: int = 1) -> None:
         """Sets how much there is to do: `things`, of which `done` are done, of some steps each."""
         self._things, self._of = done, things
-        self._progress.reset(self._task, total=(things - done) * steps_each, things=self._text)
+        total = (things - done) * steps_each
+        self._progress.update(self._task, total=total, things=self._text)
+        self._progress.start_task(self._task)
 
     def advance(self, steps: int) -> None:
         """Counts steps."""
@@ -81,7 +83,7 @@ def progress_bar(title: str, unit: str) -> Iterator[Bar]:
         disable=not sys.stdout.isatty(),
         transient=True,
     ) as progress:
-        yield Bar(progress, progress.add_task(title, total=None, unit=unit, things=""))
+        yield Bar(progress, progress.add_task(title, start=False, total=None, unit=unit, things=""))
 
 
 def print_line(text: str) -> None:

@@ -187,16 +187,11 @@ def test_on_cpu_each_block_is_classified_alone(batch_size: int | None) -> None:
     assert sizes == 3 * [10, 16, 16, 16, 16, 11]
 
 
-def test_a_request_for_no_draws_is_refused_or_disturbs_nobody() -> None:
-    (_, x), (_, other) = inputs(2)
-    draws: list[Mapping[Stage, int]] = [{"estimation": 0}, DRAWS, DRAWS]
-    try:
-        requests = [Request(i, (x, other, x)[i], draws[i]) for i in range(3)]
-        found = {request.index: counts for request, counts in sampler().run(requests)}
-    except ValueError:
-        return
-    assert found[1]["estimation"].votes.tolist() == EXPECTED[1]["estimation"]
-    assert int(found[2]["estimation"].n) == DRAWS["estimation"]
+def test_a_request_for_no_draws_is_refused() -> None:
+    ((_, x),) = inputs(1)
+    for draws in ({}, {"estimation": 0}, {"selection": 5, "estimation": -1}):
+        with pytest.raises(ValueError, match="must ask for draws in each stage"):
+            Request(0, x, draws)  # type: ignore[arg-type]
 
 
 def test_the_base_classifier_runs_without_gradients() -> None:
