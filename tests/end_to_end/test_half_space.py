@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import radii
+from radii.bounds import MulticlassClopperPearson
 from tests.oracles import HalfSpace
 
 SIGMA = 0.5
@@ -75,9 +76,9 @@ def test_predictions() -> None:
     assert [result.prediction for result in predicted] == [1, 0, 1, 0]
 
 
-def test_the_other_treatment_of_the_runner_up_certifies_no_more_between_two_classes() -> None:
+def test_bounding_every_class_certifies_less_between_two_classes() -> None:
     x = at_distances([0.5])
-    bounded = radii.SamplingPlan(n=10_000, seed=11, runner_up="bounded")
+    bounded = radii.SamplingPlan(n=10_000, seed=11, bound=MulticlassClopperPearson())
     ((_, one),) = SMOOTHED.certify_each([(0, x[0])], PLAN)
     ((_, other),) = SMOOTHED.certify_each([(0, x[0])], bounded)
     assert 0.9 * one.radius < other.radius < one.radius

@@ -3,3 +3,6 @@
 from radii.bounds.base import BOUNDS as BOUNDS
 from radii.bounds.base import Bound as Bound
 from radii.bounds.clopper_pearson import ClopperPearson as ClopperPearson
+from radii.bounds.multiclass_clopper_pearson import (
+    MulticlassClopperPearson as MulticlassClopperPearson,
+)

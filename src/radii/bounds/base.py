@@ -1,4 +1,4 @@
-"""What a bound is: from successes in n draws to a number on the safe side of a probability."""
+"""What a bound is: from votes to numbers on the safe side of the class probabilities."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from radii.records import FloatArray, IntArray
+from radii.records import ClassBounds, Counts, FloatArray, IntArray
 from radii.registry import Registry
 
 
 class Bound(ABC):
-    """A one-sided confidence bound on a success probability p.
+    """A confidence bound on a success probability p, and on the class probabilities pA and pB.
+
+    `lower` and `upper` are one-sided and spend the alpha that they are given; `class_bounds` is one
+    statement about all classes, and may split its alpha between them.
 
     Attributes:
         anytime: Whether the statement holds at every stopping time, or only for an n fixed before
@@ -43,6 +46,20 @@ class Bound(ABC):
 
         It is `1 - lower(n - k, n, alpha)`, as a number with its own digits.
         """
+
+    def class_bounds(self, votes: Counts, top: IntArray, alpha: float) -> ClassBounds:
+        """Bounds on pA and pB that hold together with probability at least `1 - alpha`.
+
+        All of alpha is spent on the top class, and the others share what it leaves:
+        `pB_upper = 1 - pA_lower`.
+
+        Args:
+            votes: `(*batch, num_classes)` estimation votes.
+            top: `(*batch,)` the class selected, from other votes than these.
+            alpha: Failure probability of the joint statement, in (0, 1).
+        """
+        k, n = votes.of(top), votes.n
+        return ClassBounds(self.lower(k, n, alpha), self.upper(n - k, n, alpha))
 
 
 BOUNDS: Registry[Bound] = Registry("bound", "radii.bounds")

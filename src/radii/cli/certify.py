@@ -22,7 +22,6 @@ from radii.cli.options import (
     NormOption,
     Precision,
     PrecisionOption,
-    RunnerUp,
     SeedOption,
     SubsetOption,
     arguments,
@@ -44,13 +43,6 @@ def certify(
     n: Annotated[int, typer.Option("--n", help="Draws that bound its probability.")] = 100_000,
     alpha: AlphaOption = 0.001,
     bound: BoundOption = "clopper_pearson",
-    runner_up: Annotated[
-        RunnerUp,
-        typer.Option(
-            "--runner-up",
-            help="The other classes: they share 1 - pA, or each is bounded at alpha/classes.",
-        ),
-    ] = RunnerUp.COMPLEMENT,
     certificate: Annotated[
         str | None, typer.Option("--certificate", help="Which, where several apply.")
     ] = None,
@@ -80,7 +72,6 @@ def certify(
             n=n,
             alpha=alpha,
             bound=BOUNDS.build(bound),
-            runner_up=runner_up.value,
             block=block,
             seed=seed,
         )

@@ -32,13 +32,6 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
-class RunnerUp(StrEnum):
-    """What is said of the classes below the top one."""
-
-    COMPLEMENT = "complement"
-    BOUNDED = "bounded"
-
-
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="Smoothing noise, for example gaussian:sigma=0.5.")
 ]
@@ -62,7 +55,7 @@ DataRootOption = Annotated[
 AlphaOption = Annotated[
     float, typer.Option("--alpha", help="Probability that what is said of one input is wrong.")
 ]
-BoundOption = Annotated[str, typer.Option("--bound", help="How counts become bounds.")]
+BoundOption = Annotated[str, typer.Option("--bound", help="How votes become bounds on pA and pB.")]
 SubsetOption = Annotated[
     str, typer.Option("--subset", help="all, first:N, every:K or random:N,seed=S.")
 ]

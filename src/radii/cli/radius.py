@@ -101,7 +101,7 @@ def _bounds(
     import numpy as np
 
     from radii.bounds import BOUNDS
-    from radii.records import ClassBounds
+    from radii.records import ClassBounds, Counts
 
     if (pA is None) == (votes is None):
         raise ValueError("give either --pA, or --votes and --n")
@@ -115,6 +115,7 @@ def _bounds(
         raise ValueError("--pB belongs to --pA; with --votes leave it out")
     if n is None:
         raise ValueError("--votes needs --n, the number of draws")
-    method = BOUNDS.build(bound)
-    k = np.array(votes)
-    return ClassBounds(method.lower(k, n, alpha), method.upper(n - k, n, alpha)), alpha
+    if not 0 <= (votes or 0) <= n:
+        raise ValueError(f"--votes must be in [0, n], got {votes} with --n {n}")
+    counts = Counts(np.array([votes, n - (votes or 0)]))  # all other classes as one
+    return BOUNDS.build(bound).class_bounds(counts, np.array(0), alpha), alpha

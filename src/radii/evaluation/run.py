@@ -139,7 +139,6 @@ class Run:
             "norm": self.norm,
             "certificate": CERTIFICATES.name_of(certificate),
             "bound": BOUNDS.spec_of(plan.bound),
-            "runner_up": plan.runner_up,
             "alpha": plan.alpha,
             "n0": plan.n0,
             "n": plan.n,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
-from radii.records import Certification, ClassBounds, Counts, FloatArray, IntArray, Prediction
+from radii.records import Certification, Counts, FloatArray, IntArray, Prediction
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
 
@@ -62,7 +62,7 @@ def decide(
         certificate: For the noise under which the votes were cast.
     """
     top = selection.top
-    bounds = bound_classes(estimation, top, plan)
+    bounds = plan.bound.class_bounds(estimation, top, plan.alpha)
     radius = certificate.radius(bounds)
     certified = bounds.pA_lower > bounds.pB_upper
     return Certification(
@@ -73,25 +73,6 @@ def decide(
         selection=selection,
         estimation=estimation,
     )
-
-
-def bound_classes(estimation: Counts, top: IntArray, plan: SamplingPlan) -> ClassBounds:
-    """Bounds on pA and pB that hold together with probability at least `1 - plan.alpha`.
-
-    Args:
-        estimation: `(*batch, num_classes)` votes.
-        top: `(*batch,)` the class selected, from other votes than these.
-        plan: Alpha, bound, and what is said of the runner-up.
-    """
-    alpha = plan.share(estimation.num_classes)
-    k, n = estimation.of(top), estimation.n
-    if plan.runner_up == "complement":
-        others = n - k  # their bound is 1 - pA_lower, by the same event
-    else:
-        # Each class has its bound, at alpha / num_classes, and the largest is that of the largest
-        # count: a bound does not fall when its count rises.
-        others = estimation.runner_up_votes(top)
-    return ClassBounds(plan.bound.lower(k, n, alpha), plan.bound.upper(others, n, alpha))
 
 
 def predict(

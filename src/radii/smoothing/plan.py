@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
 from radii.bounds.base import Bound
 from radii.bounds.clopper_pearson import ClopperPearson
 from radii.errors import PlanError
-
-RunnerUp = Literal["complement", "bounded"]
+from radii.records import Counts
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,7 @@ class SamplingPlan:
         n0: Draws that select the class.
         n: Draws that bound its probability, fixed before looking.
         alpha: Probability that anything said about one input is wrong.
-        bound: How counts become bounds.
-        runner_up: What is said of the other classes. `complement`: they share what the top class
-            leaves, and all of alpha is spent on the top class. `bounded`: every class gets a bound
-            of its own at `alpha / num_classes`, which pays where the rest is spread over many.
+        bound: How votes become bounds on pA and pB.
         block: Draws in one block of the random stream. It is part of what names the noise: another
             block size draws other noise. On CPU a block passes through the base classifier alone.
         seed: Of the random streams; None asks the operating system for one.
@@ -39,7 +34,6 @@ class SamplingPlan:
     n: int = 100_000
     alpha: float = 0.001
     bound: Bound = field(default_factory=ClopperPearson)
-    runner_up: RunnerUp = "complement"
     block: int = 100
     seed: int | None = None
 
@@ -51,18 +45,12 @@ class SamplingPlan:
             object.__setattr__(self, name, int(value))
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
-        if self.runner_up not in ("complement", "bounded"):
-            raise ValueError(f"runner_up must be 'complement' or 'bounded', got {self.runner_up!r}")
-
-    def share(self, num_classes: int) -> float:
-        """The part of alpha that each one-sided bound may spend."""
-        return self.alpha if self.runner_up == "complement" else self.alpha / num_classes
 
     def check(self, num_classes: int) -> None:
         """Refuses a plan under which no input could ever be certified.
 
         Raises:
-            PlanError: If even n votes of n leave the top class without a majority.
+            PlanError: If even n votes of n do not put the top class above the others.
         """
         if not self._succeeds(self.n, num_classes):
             least = 1
@@ -74,8 +62,9 @@ class SamplingPlan:
             )
 
     def _succeeds(self, n: int, num_classes: int) -> bool:
-        draws = np.array(n)
-        return bool(self.bound.lower(draws, n, self.share(num_classes)) > 0.5)
+        unanimous = Counts(np.array([n] + [0] * (num_classes - 1)))
+        bounds = self.bound.class_bounds(unanimous, unanimous.top, self.alpha)
+        return bool(bounds.pA_lower > bounds.pB_upper)
 
     def seeded(self) -> SamplingPlan:
         """This plan, with a seed from the operating system if it has none."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +14,7 @@ from radii.errors import PlanError
 from radii.noise import Gaussian
 from radii.records import Counts
 from radii.smoothing import SamplingPlan, decide
-from radii.smoothing.certify import bound_classes, check_prediction, two_sided_p_value
+from radii.smoothing.certify import check_prediction, two_sided_p_value
 
 SIGMA = 0.5
 CERTIFICATE = GaussianL2(Gaussian(SIGMA))
@@ -65,41 +63,6 @@ def test_the_class_comes_from_the_selection_alone() -> None:
     votes = Counts(np.array([0, 1000]))
     ours = decide(Counts(np.array([1, 0])), votes, SamplingPlan(), CERTIFICATE)
     assert (ours.prediction, ours.radius, ours.pA_lower, ours.pB_upper) == (None, 0.0, 0.0, 1.0)
-
-
-def test_bounded_runner_up() -> None:
-    plan = SamplingPlan(alpha=0.01, runner_up="bounded")
-    votes = Counts(np.array([[500, 300, 200], [900, 90, 10], [0, 900, 100]]))
-    bounds = bound_classes(votes, np.array([0, 0, 1]), plan)
-    share = 0.01 / 3
-    k, other = np.array([500, 900, 900]), np.array([300, 90, 100])
-    pA_lower = stats.beta.ppf(share, k, 1000 - k + 1)
-    pB_upper = np.minimum(stats.beta.ppf(1 - share, other + 1, 1000 - other), 1 - pA_lower)
-    np.testing.assert_allclose(bounds.pA_lower, pA_lower, rtol=1e-9)
-    np.testing.assert_allclose(bounds.pB_upper, pB_upper, rtol=1e-9)
-
-
-def multinomial(votes: npt.NDArray[np.int64], p: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """`(rows,)` probabilities of `(rows, classes)` votes."""
-    ways = [math.factorial(int(row.sum())) // math.prod(map(math.factorial, row)) for row in votes]
-    chances: npt.NDArray[np.float64] = np.array(ways) * np.prod(np.array(p) ** votes, axis=1)
-    return chances
-
-
-@pytest.mark.parametrize("runner_up", ["complement", "bounded"])
-@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.3])
-def test_bounds_hold_together_with_probability_1_minus_alpha(runner_up: Any, alpha: float) -> None:
-    plan = SamplingPlan(alpha=alpha, runner_up=runner_up)
-    n, steps = 25, 20
-    votes = np.array([(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)])
-    bounds = bound_classes(Counts(votes), np.zeros(len(votes), dtype=np.int64), plan)
-    worst = 0.0
-    for a, b in product(range(steps + 1), repeat=2):
-        if a + b <= steps:
-            p = (a / steps, b / steps, (steps - a - b) / steps)
-            wrong = (bounds.pA_lower > p[0]) | (bounds.pB_upper < max(p[1:]) - 1e-15)
-            worst = max(worst, float(multinomial(votes, p)[wrong].sum()))
-    assert alpha / 10 < worst <= alpha * (1 + 1e-12)
 
 
 def test_p_value_is_that_of_the_two_sided_binomial_test() -> None:

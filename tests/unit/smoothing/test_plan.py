@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from radii.bounds import ClopperPearson
+from radii.bounds import Bound, ClopperPearson, MulticlassClopperPearson
 from radii.errors import PlanError
 from radii.smoothing import SamplingPlan
 
@@ -23,7 +22,6 @@ from radii.smoothing import SamplingPlan
         ({"alpha": 0.0}, r"alpha must be in \(0, 1\), got 0.0"),
         ({"alpha": 1.0}, r"alpha must be in \(0, 1\), got 1.0"),
         ({"alpha": float("nan")}, r"alpha must be in \(0, 1\), got nan"),
-        ({"runner_up": "none"}, "runner_up must be 'complement' or 'bounded', got 'none'"),
     ],
 )
 def test_refuses(change: dict[str, Any], message: str) -> None:
@@ -32,27 +30,21 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runner_up", "num_classes", "alpha", "least"),
+    ("bound", "num_classes", "alpha", "least"),
     # n votes of n give pA_lower = alpha^(1/n), above 1/2 as soon as n > log2(1/alpha).
     [
-        ("complement", 2, 0.001, 10),
-        ("complement", 1000, 0.001, 10),
-        ("complement", 10, 0.3, 2),
-        ("bounded", 10, 0.001, 14),
-        ("bounded", 1000, 0.001, 20),
+        (ClopperPearson(), 2, 0.001, 10),
+        (ClopperPearson(), 1000, 0.001, 10),
+        (ClopperPearson(), 10, 0.3, 2),
+        (MulticlassClopperPearson(), 10, 0.001, 14),
+        (MulticlassClopperPearson(), 1000, 0.001, 20),
     ],
 )
-def test_least_n(runner_up: Any, num_classes: int, alpha: float, least: int) -> None:
-    plan = SamplingPlan(n=least, alpha=alpha, runner_up=runner_up)
+def test_least_n(bound: Bound, num_classes: int, alpha: float, least: int) -> None:
+    plan = SamplingPlan(n=least, alpha=alpha, bound=bound)
     plan.check(num_classes)
     with pytest.raises(PlanError, match=rf"n={least - 1} draws .* take n of at least {least},"):
         replace(plan, n=least - 1).check(num_classes)
-    assert ClopperPearson().lower(np.array(least), least, plan.share(num_classes)) > 0.5
-
-
-def test_share() -> None:
-    assert SamplingPlan(alpha=0.01).share(10) == 0.01
-    assert SamplingPlan(alpha=0.01, runner_up="bounded").share(10) == 0.001
 
 
 def test_seeded() -> None:

@@ -1,0 +1,71 @@
+"""Bounds on pA and pB hold together, summed over the multinomial law."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats  # noqa: TID251 an independent reference
+
+from radii.bounds import BOUNDS, ClopperPearson, MulticlassClopperPearson
+from radii.records import Counts
+
+
+def test_each_class_spends_its_share_of_alpha() -> None:
+    votes = Counts(np.array([[500, 300, 200], [900, 90, 10], [0, 900, 100]]))
+    bounds = MulticlassClopperPearson().class_bounds(votes, np.array([0, 0, 1]), 0.01)
+    share = 0.01 / 3
+    k, other = np.array([500, 900, 900]), np.array([300, 90, 100])
+    pA_lower = stats.beta.ppf(share, k, 1000 - k + 1)
+    pB_upper = stats.beta.ppf(1 - share, other + 1, 1000 - other)
+    np.testing.assert_allclose(bounds.pA_lower, pA_lower, rtol=1e-9)
+    np.testing.assert_allclose(bounds.pB_upper, pB_upper, rtol=1e-9)
+
+
+def test_one_statement_leaves_the_others_the_rest() -> None:
+    votes = Counts(np.array([[500, 300, 200], [900, 90, 10]]))
+    bounds = ClopperPearson().class_bounds(votes, np.array([0, 0]), 0.01)
+    pA_lower = stats.beta.ppf(0.01, np.array([500, 900]), 1000 - np.array([500, 900]) + 1)
+    np.testing.assert_allclose(bounds.pA_lower, pA_lower, rtol=1e-9)
+    np.testing.assert_allclose(bounds.pB_upper, 1 - pA_lower, rtol=1e-9)
+
+
+def test_which_is_better_depends_on_how_the_rest_is_spread() -> None:
+    spread = Counts(np.array([600, 100, 100, 100, 100]))
+    rival = Counts(np.array([900, 100, 0, 0, 0]))
+    gaps = {}
+    for name in ("clopper_pearson", "multiclass_clopper_pearson"):
+        bound = BOUNDS.build(name)
+        for votes in (spread, rival):
+            bounds = bound.class_bounds(votes, votes.top, 0.001)
+            gaps[name, votes] = float(bounds.pA_lower - bounds.pB_upper)
+    assert gaps["multiclass_clopper_pearson", spread] > gaps["clopper_pearson", spread]
+    assert gaps["multiclass_clopper_pearson", rival] < gaps["clopper_pearson", rival]
+
+
+def multinomial(votes: npt.NDArray[np.int64], p: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """`(rows,)` probabilities of `(rows, classes)` votes."""
+    ways = [math.factorial(int(row.sum())) // math.prod(map(math.factorial, row)) for row in votes]
+    chances: npt.NDArray[np.float64] = np.array(ways) * np.prod(np.array(p) ** votes, axis=1)
+    return chances
+
+
+@pytest.mark.parametrize("name", BOUNDS.names())
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.3])
+def test_they_hold_together_with_probability_1_minus_alpha(name: str, alpha: float) -> None:
+    n, steps = 25, 20
+    votes = np.array([(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)])
+    top = np.zeros(len(votes), dtype=np.int64)
+    for example in BOUNDS[name].examples:
+        bounds = BOUNDS.build({"name": name, **example}).class_bounds(Counts(votes), top, alpha)
+        worst = 0.0
+        for a, b in product(range(steps + 1), repeat=2):
+            if a + b <= steps:
+                p = (a / steps, b / steps, (steps - a - b) / steps)
+                wrong = (bounds.pA_lower > p[0]) | (bounds.pB_upper < max(p[1:]) - 1e-15)
+                worst = max(worst, float(multinomial(votes, p)[wrong].sum()))
+        assert worst <= alpha * (1 + 1e-12)
+        assert worst > alpha / 10  # it is not met by saying nothing
