@@ -198,3 +198,15 @@ def test_density_on_a_plane_is_that_of_the_draws(noise: AdditiveNoise) -> None:
         expected = float(mass[log_density > level].sum())
         error = 5 * math.sqrt(0.25 / n) + 1e-2
         assert float((drawn > level).double().mean()) == pytest.approx(expected, abs=error)
+
+
+@each_additive
+def test_energy_is_that_of_the_draws(noise: AdditiveNoise) -> None:
+    for dim in (1, 4, 50):
+        energy = noise.energy(dim)
+        assert energy > 0
+        if math.isinf(energy):
+            continue
+        squares = noise.draw((200_000 // dim, dim), generator=start()).double().square().mean(1)
+        error = float(squares.std()) / math.sqrt(len(squares))
+        assert abs(float(squares.mean()) - energy) < 6 * error + 1e-6 * energy

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typing
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from radii.errors import NotCoveredError
-from radii.noise.base import Noise
+from radii.noise.base import NOISES, Noise
 from radii.records import ClassBounds, FloatArray, Norm
 from radii.registry import Registry
 
@@ -23,6 +23,8 @@ class Certificate(ABC):
         noise: The smoothing distribution, scale included.
         norm: The norm of the ball.
         tight: Whether some classifier with these bounds changes its answer at every larger radius.
+
+    A certificate that depends on the dimension of the input has a second field, `dim: int`.
     """
 
     noise: Noise
@@ -45,27 +47,45 @@ class Certificate(ABC):
 CERTIFICATES: Registry[Certificate] = Registry("certificate", "radii.certificates")
 
 
-def covering(noise: Noise, norm: Norm) -> dict[str, Certificate]:
-    """Every certificate for this noise and norm, by name."""
-    found = {}
-    for name in CERTIFICATES.names():
-        cls = CERTIFICATES[name]
-        if cls.norm == norm and isinstance(noise, typing.get_type_hints(cls)["noise"]):
+def depends_on_dimension(certificate: type[Certificate]) -> bool:
+    """Whether a certificate must be told the dimension of the input, in its field `dim`."""
+    return "dim" in {field.name for field in fields(certificate)}
+
+
+def covering(noise: Noise, norm: Norm, dim: int | None = None) -> dict[str, Certificate]:
+    """Every certificate for this noise and norm, by name.
+
+    Args:
+        noise: The smoothing distribution.
+        norm: `"l0"`, `"l1"`, `"l2"` or `"linf"`.
+        dim: Number of coordinates of an input. If None, certificates that depend on it are left
+            out.
+    """
+    found: dict[str, Certificate] = {}
+    for name, cls in _covering(noise, norm).items():
+        if not depends_on_dimension(cls):
             found[name] = cls(noise)
+        elif dim is not None:
+            found[name] = cls(noise, dim)  # type: ignore[call-arg]
     return found
 
 
-def find(noise: Noise, norm: Norm, name: str | None = None) -> Certificate:
+def find(
+    noise: Noise, norm: Norm, name: str | None = None, *, dim: int | None = None
+) -> Certificate:
     """The certificate for this noise and norm.
 
     Args:
         noise: The smoothing distribution.
         norm: `"l0"`, `"l1"`, `"l2"` or `"linf"`.
-        name: Which one, where several cover the pair.
+        name: Which one. It may be left out where one covers the pair, or where the one called after
+            noise and norm is tight, so that no other could give more.
+        dim: Number of coordinates of an input, for certificates that depend on it.
 
     Raises:
         NotCoveredError: If none covers the pair, or several do and `name` is None, or the one
             named is not among them.
+        ValueError: If the certificate depends on the dimension and `dim` is None.
 
     Example:
         >>> from radii.noise import Gaussian
@@ -73,22 +93,40 @@ def find(noise: Noise, norm: Norm, name: str | None = None) -> Certificate:
         >>> float(certificate.radius(ClassBounds.one_sided(0.99)).round(4))
         1.1632
     """
-    found = covering(noise, norm)
+    found = _covering(noise, norm)
     kind = type(noise).__name__
     if not found:
         norms: tuple[Norm, ...] = typing.get_args(Norm)
-        covered = [other for other in norms if covering(noise, other)]
+        covered = [other for other in norms if _covering(noise, other)]
         raise NotCoveredError(
             f"no certificate covers {kind} noise in {norm}; "
             f"certified norms for it: {', '.join(covered) or 'none'}."
-        )
-    if name is None and len(found) > 1:
-        raise NotCoveredError(
-            f"several certificates cover {kind} noise in {norm}: {', '.join(found)}; name one."
         )
     if name is not None and name not in found:
         raise NotCoveredError(
             f"certificate {name!r} does not cover {kind} noise in {norm}; "
             f"these do: {', '.join(found)}."
         )
-    return found[name or next(iter(found))]
+    if name is None:
+        plain = [each for each in NOISES.names() if f"{each}_{norm}" in found]
+        best = [f"{each}_{norm}" for each in plain if found[f"{each}_{norm}"].tight]
+        if len(found) > 1 and len(best) != 1:
+            raise NotCoveredError(
+                f"several certificates cover {kind} noise in {norm}: {', '.join(found)}; name one."
+            )
+        name = best[0] if best else next(iter(found))
+    if depends_on_dimension(found[name]) and dim is None:
+        raise ValueError(
+            f"certificate {name!r} depends on the dimension of the input; pass dim "
+            f"(on the command line --dim)"
+        )
+    return covering(noise, norm, dim)[name]
+
+
+def _covering(noise: Noise, norm: Norm) -> dict[str, type[Certificate]]:
+    classes = {name: CERTIFICATES[name] for name in CERTIFICATES.names()}
+    return {
+        name: cls
+        for name, cls in classes.items()
+        if cls.norm == norm and isinstance(noise, typing.get_type_hints(cls)["noise"])
+    }

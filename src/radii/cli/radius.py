@@ -55,10 +55,11 @@ def radius(
         bounds, spent = _bounds(pA, pB, votes, n, alpha, bound)
         if dim is not None and dim < 1:
             raise ValueError(f"--dim must be at least 1, got {dim}")
-    chosen = find(distribution, norm.value, None if certificate == "all" else certificate)
-    applying = {CERTIFICATES.name_of(chosen): chosen}
-    if certificate == "all":
-        applying = covering(distribution, norm.value)
+        applying = covering(distribution, norm.value, dim)
+        if certificate != "all" or not applying:
+            name = None if certificate == "all" else certificate
+            chosen = find(distribution, norm.value, name, dim=dim)
+            applying = {CERTIFICATES.name_of(chosen): chosen}
     found = {name: float(each.radius(bounds)) for name, each in applying.items()}
     if as_json:
         print_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -74,7 +75,8 @@ class Run:
             PlanError: If the plan could never certify anything.
             LedgerError: If the ledger is of another spec or in use.
         """
-        chosen = self.smoothed.certificate(self.norm, self.certificate)
+        dim = math.prod(self.dataset.input_shape)
+        chosen = self.smoothed.certificate(self.norm, self.certificate, dim=dim)
         self.plan.check(self.smoothed.num_classes)
         indices = self.subset.indices(len(self.dataset))
         self._check_fit(indices)

@@ -65,6 +65,13 @@ class AdditiveNoise(Noise):
             `(draws,)`, of the dtype of `z`.
         """
 
+    @abstractmethod
+    def energy(self, dim: int) -> float:
+        """`E ||z||_2^2 / dim` for noise on `dim` coordinates; infinite without a second moment.
+
+        Families of noise are compared at equal energy.
+        """
+
     def apply(self, x: Tensor, *, generator: torch.Generator, out: Tensor | None = None) -> Tensor:
         """`x + delta`, with an independent `delta` for each row; see `Noise.apply`."""
         return self.draw(x.shape, generator=generator, out=out).add_(x)

@@ -47,3 +47,7 @@ class Gaussian(AdditiveNoise):
         flat = z.flatten(1)
         constant = flat.shape[1] / 2 * math.log(2 * math.pi * self.sigma**2)
         return -flat.square().sum(1) / (2 * self.sigma**2) - constant
+
+    def energy(self, dim: int) -> float:
+        """`sigma^2`."""
+        return self.sigma**2

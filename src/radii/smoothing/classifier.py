@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -86,10 +87,11 @@ class SmoothedClassifier:
             BaseClassifierError: If the base classifier is in training mode or its answers are off.
         """
         inputs, single = self._batch(x)
+        chosen = self.certificate(norm, certificate, dim=math.prod(inputs.shape[1:]))
         results = [
             certification
             for _, certification in self.certify_each(
-                enumerate(inputs), plan or SamplingPlan(), norm=norm, certificate=certificate
+                enumerate(inputs), plan or SamplingPlan(), norm=norm, certificate=chosen
             )
         ]
         return results[0] if single else results
@@ -105,6 +107,7 @@ class SmoothedClassifier:
     ) -> Iterator[tuple[int, Certification]]:
         """`certify` for a stream of `(index, input)`; inputs are taken as the device needs them.
 
+        A certificate that depends on the dimension of the input needs `input_shape`.
         The index names the random streams of its input, so each must occur once. `on_draws` is told
         the number of draws of each batch.
         """
@@ -149,18 +152,32 @@ class SmoothedClassifier:
         sampler = self._sampler(SamplingPlan(seed=seed).seeded(), on_draws)
         return algorithms.predict(sampler, self._moved(inputs), n, alpha)
 
-    def certificate(self, norm: Norm, wanted: Certificate | str | None = None) -> Certificate:
+    def certificate(
+        self, norm: Norm, wanted: Certificate | str | None = None, *, dim: int | None = None
+    ) -> Certificate:
         """The certificate that applies to this classifier.
 
+        Args:
+            norm: The norm of the ball.
+            wanted: A certificate or its name, where several apply.
+            dim: Number of coordinates of an input; by default that of `input_shape`.
+
         Raises:
-            NotCoveredError: If none does, or the one given is about another noise or norm.
+            NotCoveredError: If none does, or the one given is about another noise, norm or
+                dimension.
         """
+        if dim is None and self.input_shape is not None:
+            dim = math.prod(self.input_shape)
         if not isinstance(wanted, Certificate):
-            return find(self.noise, norm, wanted)
+            return find(self.noise, norm, wanted, dim=dim)
         if wanted.noise != self.noise or wanted.norm != norm:
             raise NotCoveredError(
                 f"the certificate must be about {self.noise!r} in {norm}, "
                 f"got one about {wanted.noise!r} in {wanted.norm}."
+            )
+        if dim is not None and getattr(wanted, "dim", dim) != dim:
+            raise NotCoveredError(
+                f"the certificate must be about inputs of {dim} coordinates, got {wanted!r}."
             )
         return wanted
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from radii.certificates import CERTIFICATES, Certificate, GaussianL2, covering, find
 from radii.errors import NotCoveredError, RadiiError
 from radii.noise import Gaussian, Noise
-from radii.records import ClassBounds, FloatArray, Norm
+from radii.records import Certification, ClassBounds, FloatArray, Norm
+from radii.smoothing import SamplingPlan, SmoothedClassifier
 
 
 class _Silence(Noise):
@@ -71,7 +72,48 @@ def test_a_name_that_does_not_cover_the_pair() -> None:
 
 
 @pytest.mark.usefixtures("second")
-def test_where_several_cover_a_pair_one_must_be_named() -> None:
+def test_where_several_cover_a_pair_the_plain_tight_one_is_taken() -> None:
+    assert find(Gaussian(0.5), "l2") == GaussianL2(Gaussian(0.5))
+    assert find(Gaussian(0.5), "l2", "second") == _Second(Gaussian(0.5))
+
+
+@pytest.mark.usefixtures("second")
+def test_where_none_of_several_is_tight_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GaussianL2, "tight", False)
     with pytest.raises(NotCoveredError, match=r"several certificates .* l2: .*second.*; name one"):
         find(Gaussian(0.5), "l2")
-    assert find(Gaussian(0.5), "l2", "second") == _Second(Gaussian(0.5))
+
+
+@dataclass(frozen=True)
+class _InDimension(Certificate):
+    """One that depends on the dimension."""
+
+    noise: Gaussian
+    dim: int
+    norm: ClassVar[Norm] = "l0"
+    tight: ClassVar[bool] = False
+
+    def radius(self, bounds: ClassBounds) -> FloatArray:
+        return np.full_like(bounds.pA_lower, self.dim)
+
+
+def test_a_certificate_that_depends_on_the_dimension_is_told_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    CERTIFICATES.names()
+    monkeypatch.setattr(CERTIFICATES, "_classes", dict(CERTIFICATES._classes))
+    CERTIFICATES.register("in_dimension")(_InDimension)
+    noise = Gaussian(0.5)
+    assert covering(noise, "l0") == {}
+    assert covering(noise, "l0", 12) == {"in_dimension": _InDimension(noise, 12)}
+    with pytest.raises(ValueError, match="depends on the dimension of the input; pass dim"):
+        find(noise, "l0")
+    assert find(noise, "l0", dim=3) == _InDimension(noise, 3)
+    smoothed = SmoothedClassifier(lambda x: x, noise, 2, input_shape=(3, 4, 4))
+    assert smoothed.certificate("l0") == _InDimension(noise, 48)
+    with pytest.raises(NotCoveredError, match="48 coordinates"):
+        smoothed.certificate("l0", _InDimension(noise, 47))
+    one = SmoothedClassifier(lambda x: (x[:, 0] > -9).long(), noise, 2)
+    result = one.certify(torch.zeros(7), SamplingPlan(n=100), norm="l0")
+    assert isinstance(result, Certification)
+    assert result.radius == 7
