@@ -24,6 +24,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from radii.evaluation.report import Report
 
+_WIDTH = 200
 _out = Console(highlight=False, soft_wrap=True)
 
 
@@ -118,10 +119,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         name = column.removeprefix(">")
-        table.add_column(name, justify="right" if column != name else "left")
+        number = column != name
+        table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+    width = None if sys.stdout.isatty() else _WIDTH  # a file does not wrap
+    Console(highlight=False, width=width).print(table)
 
 
 def print_report(report: Report) -> None:
