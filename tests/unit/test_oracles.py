@@ -31,6 +31,9 @@ class _Uniform(AdditiveNoise):
         constant = torch.full_like(z.flatten(1)[:, 0], -math.log(2) * z[0].numel())
         return constant.masked_fill(~inside, -math.inf)
 
+    def energy(self, dim: int) -> float:
+        return 1 / 3
+
 
 LEVELS = [(0.7, 0.3), (0.99, 0.01), (0.5, 0.1), (0.3, 0.2)]
 
