@@ -54,7 +54,8 @@ class Registry(Generic[T]):
 
         def file(cls: type[U]) -> type[U]:
             taken = self._classes.get(name)
-            if taken is not None and taken.__qualname__ != cls.__qualname__:
+            home = (cls.__module__, cls.__qualname__)  # the same again if a module is reloaded
+            if taken is not None and (taken.__module__, taken.__qualname__) != home:
                 raise ValueError(f"the {self.kind} name {name!r} is taken by {taken!r}")
             self._classes[name] = typing.cast(type[T], cls)
             return cls

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from radii.bounds import BOUNDS, Bound, ClopperPearson
+from radii.bounds import BOUNDS, Bound, ClopperPearson, Staged
 from radii.records import FloatArray, IntArray
 
 CASES = [
@@ -81,6 +81,83 @@ def test_the_recursion_catches_a_bound_for_a_fixed_n() -> None:
     assert error_at_some_time(ClopperPearson(), 60, 0.05, 0.7) > 0.1
 
 
+def fewest_above(bound: Bound, n: int, alpha: float, p: float) -> IntArray:
+    """`(n,)` the fewest successes in 1..n draws whose lower bound is above p; one more if none."""
+    draws = np.arange(1, n + 1)
+    below, above = np.zeros(n, dtype=np.int64), draws + 1
+    while np.any(below + 1 < above):
+        middle = (below + above) // 2
+        wrong = bound.lower(middle, draws, alpha) > p
+        below, above = np.where(wrong, below, middle), np.where(wrong, middle, above)
+    return above
+
+
+def long_error_at_some_time(bound: Bound, n: int, alpha: float, p: float) -> float:
+    """`error_at_some_time` for a bound that does not fall when its count rises, fast in n.
+
+    Counts that are too small to matter are dropped as if all of them ended in an error.
+    """
+    alive, least, error = np.ones(1), 0, 0.0
+    for draws, limit in enumerate(fewest_above(bound, n, alpha, p), start=1):
+        alive = np.append(alive * (1 - p), 0) + np.append(0, alive * p)
+        kept = max(int(limit) - least, 0)
+        error += float(alive[kept:].sum())
+        alive = alive[:kept]
+        if draws % 64 == 0:
+            rare = int(np.searchsorted(alive.cumsum(), 1e-25))
+            error += float(alive[:rare].sum())
+            alive, least = alive[rare:], least + rare
+    return error
+
+
+def just_below_its_bounds(bound: Bound, n: int, alpha: float) -> list[float]:
+    """Values of p that the bound just misses, where its error jumps."""
+    k = (np.array([0.02, 0.5, 0.9, 0.99, 0.999, 1.0]) * n).astype(np.int64)
+    values = np.nextafter(bound.lower(k, n, alpha), 0)
+    return [float(p) for p in np.unique(values[values > 0])]
+
+
+@each_alpha
+@pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
+def test_both_recursions_agree(bound: Bound, alpha: float) -> None:
+    for p in (0.3, 0.9, 0.97):
+        short, long = (
+            f(bound, 60, alpha, p) for f in (error_at_some_time, long_error_at_some_time)
+        )
+        assert long == pytest.approx(short, rel=1e-12, abs=1e-24)
+
+
+@pytest.mark.parametrize("n", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+@each_alpha
+@pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
+def test_exact_coverage_at_every_stopping_time_of_a_long_run(
+    bound: Bound, alpha: float, n: int
+) -> None:
+    errors = [
+        long_error_at_some_time(bound, n, alpha, p) for p in just_below_its_bounds(bound, n, alpha)
+    ]
+    assert max(errors) <= alpha * (1 + 1e-9)  # n steps, each rounded
+    assert max(errors) > alpha / 10  # it is not met by saying nothing
+
+
+class _Unsplit(Staged):
+    """All of alpha at each stage."""
+
+    def looks(self, n: int) -> tuple[IntArray, FloatArray]:
+        times, shares = super().looks(n)
+        return times, np.ones_like(shares)
+
+
+@each_alpha
+def test_the_long_recursion_catches_wrong_bounds(alpha: float) -> None:
+    for wrong in (ClopperPearson(), _Unsplit("100/300/1000/2000")):
+        errors = [
+            long_error_at_some_time(wrong, 2_000, alpha, p)
+            for p in just_below_its_bounds(wrong, 2_000, alpha)
+        ]
+        assert max(errors) > 1.5 * alpha
+
+
 @each_alpha
 @each_bound
 def test_upper_is_one_minus_lower_of_the_rest(bound: Bound, alpha: float) -> None:
@@ -104,8 +181,9 @@ def test_monotone_and_around_the_share(bound: Bound, alpha: float, n: int) -> No
 
 @each_bound
 def test_says_something(bound: Bound) -> None:
-    assert bound.lower(np.array(100), 100, 0.001) > 0.9
-    assert bound.upper(np.array(0), 100, 0.001) < 0.1
+    # Hoeffding's half-width at n = 100 is 0.186; at n = 400 it is half of that.
+    assert bound.lower(np.array(400), 400, 0.001) > 0.9
+    assert bound.upper(np.array(0), 400, 0.001) < 0.1
 
 
 @each_bound

@@ -2,7 +2,11 @@
 
 from radii.bounds.base import BOUNDS as BOUNDS
 from radii.bounds.base import Bound as Bound
+from radii.bounds.betting import Betting as Betting
 from radii.bounds.clopper_pearson import ClopperPearson as ClopperPearson
+from radii.bounds.hoeffding import Hoeffding as Hoeffding
 from radii.bounds.multiclass_clopper_pearson import (
     MulticlassClopperPearson as MulticlassClopperPearson,
 )
+from radii.bounds.staged import Staged as Staged
+from radii.bounds.union_clopper_pearson import UnionClopperPearson as UnionClopperPearson

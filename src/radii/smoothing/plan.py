@@ -12,6 +12,8 @@ from radii.bounds.clopper_pearson import ClopperPearson
 from radii.errors import PlanError
 from radii.records import Counts
 
+_MOST = 10_000  # draws up to which the least sufficient n is looked for
+
 
 @dataclass(frozen=True)
 class SamplingPlan:
@@ -53,12 +55,12 @@ class SamplingPlan:
             PlanError: If even n votes of n do not put the top class above the others.
         """
         if not self._succeeds(self.n, num_classes):
-            least = 1
-            while not self._succeeds(least, num_classes):
-                least += 1
+            enough = (n for n in range(1, _MOST) if self._succeeds(n, num_classes))
+            least = next(enough, None)
+            instead = "another bound" if least is None else f"n of at least {least}"
             raise PlanError(
                 f"n={self.n} draws can never certify at alpha={self.alpha:g}: "
-                f"take n of at least {least}, or a larger alpha."
+                f"take {instead}, or a larger alpha."
             )
 
     def _succeeds(self, n: int, num_classes: int) -> bool:

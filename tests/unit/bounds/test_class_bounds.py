@@ -60,7 +60,8 @@ def test_they_hold_together_with_probability_1_minus_alpha(name: str, alpha: flo
     votes = np.array([(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)])
     top = np.zeros(len(votes), dtype=np.int64)
     for example in BOUNDS[name].examples:
-        bounds = BOUNDS.build({"name": name, **example}).class_bounds(Counts(votes), top, alpha)
+        bound = BOUNDS.build({"name": name, **example})
+        bounds = bound.class_bounds(Counts(votes), top, alpha)
         worst = 0.0
         for a, b in product(range(steps + 1), repeat=2):
             if a + b <= steps:
@@ -68,4 +69,5 @@ def test_they_hold_together_with_probability_1_minus_alpha(name: str, alpha: flo
                 wrong = (bounds.pA_lower > p[0]) | (bounds.pB_upper < max(p[1:]) - 1e-15)
                 worst = max(worst, float(multinomial(votes, p)[wrong].sum()))
         assert worst <= alpha * (1 + 1e-12)
-        assert worst > alpha / 10  # it is not met by saying nothing
+        if not bound.anytime:  # which spends little of alpha at any one n
+            assert worst > alpha / 20  # it is not met by saying nothing
