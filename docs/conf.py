@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import typing
+from collections.abc import Sequence
+from pathlib import Path
 
 from sphinx.application import Sphinx
 
 from radii._version import __version__
+from radii.certificates import CERTIFICATES
+from radii.certificates.base import depends_on_dimension
+from radii.noise import NOISES
 
 project = "radii"
 author = "The radii developers"
@@ -14,7 +20,7 @@ copyright = author
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 
 myst_heading_anchors = 3
 
@@ -39,8 +45,42 @@ html_show_sourcelink = False
 
 
 def setup(app: Sphinx) -> None:
-    """Drops the empty line that ends every example: doctest needs it, readers do not."""
+    """Writes the tables of what is registered, and makes examples look as readers expect."""
+    generated = Path(app.srcdir) / "_generated"
+    generated.mkdir(exist_ok=True)
+    (generated / "certificates.md").write_text(_certificates())
+    (generated / "noises.md").write_text(_noises())
     app.connect("source-read", _drop_last_empty_line)
+
+
+def _certificates() -> str:
+    """Every registered certificate, as a table."""
+    rows = []
+    for entry in CERTIFICATES.entries():
+        cls = CERTIFICATES[entry.name]
+        noise = typing.get_type_hints(cls)["noise"].__name__
+        said = "yes" if cls.tight else "no"
+        needs = "yes" if depends_on_dimension(cls) else ""
+        rows.append(
+            [f"`{entry.name}`", noise, cls.norm, said, needs, entry.summary, entry.reference]
+        )
+    return _table(["name", "noise", "norm", "tight", "needs dim", "radius", "reference"], rows)
+
+
+def _noises() -> str:
+    """Every registered noise, as a table."""
+    rows = [
+        [f"`{entry.name}`", ", ".join(entry.parameters), entry.summary, entry.reference]
+        for entry in NOISES.entries()
+    ]
+    return _table(["name", "parameters", "density", "reference"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def _drop_last_empty_line(app: Sphinx, name: str, source: list[str]) -> None:
