@@ -15,15 +15,16 @@ import torch
 from radii.certificates import CERTIFICATES, Certificate, covering
 from radii.noise import NOISES, AdditiveNoise, Generators, Noise, Stream
 from radii.records import ClassBounds, FloatArray, Norm
-from tests.falsifier import assert_no_flip, assert_tight
+from tests.falsifier import SHAPE, assert_no_flip, assert_tight
 
 NORMS: tuple[Norm, ...] = typing.get_args(Norm)
+DIM = math.prod(SHAPE)  # the falsifier tries a certificate on inputs of the dimension it was told
 CASES = [
     certificate
     for name in NOISES.names()
     for example in NOISES[name].examples
     for norm in NORMS
-    for certificate in covering(NOISES.build({"name": name, **example}), norm).values()
+    for certificate in covering(NOISES.build({"name": name, **example}), norm, DIM).values()
 ]
 FALSIFIABLE = [case for case in CASES if isinstance(case.noise, AdditiveNoise)]
 TIGHT = [case for case in FALSIFIABLE if case.tight]
@@ -132,7 +133,7 @@ def test_linear_in_the_scale_of_the_noise(certificate: Certificate) -> None:
     scales = [name for name in names if is_scale(noise, name)]
     given = bounds(np.array([0.5, 0.7, 0.99, 0.9]), np.array([0.1, 0.3, 0.01, 0.0]))
     for name in scales:
-        wider = type(certificate)(scaled(noise, name, 2))
+        wider = dataclasses.replace(certificate, noise=scaled(noise, name, 2))
         np.testing.assert_allclose(
             wider.radius(given), 2 * certificate.radius(given), rtol=1e-9, atol=0
         )
@@ -152,7 +153,9 @@ def mutant(certificate: Certificate, radius: Callable[[ClassBounds], FloatArray]
     """The same certificate with another formula."""
     kind = type(certificate)
     changed = type(f"Mutant{kind.__name__}", (kind,), {"radius": lambda self, given: radius(given)})
-    made: Certificate = changed(certificate.noise)
+    made: Certificate = changed(
+        **{field.name: getattr(certificate, field.name) for field in dataclasses.fields(kind)}
+    )
     return made
 
 

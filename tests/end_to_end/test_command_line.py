@@ -58,7 +58,7 @@ def test_list_knows_every_kind(radii):
 def test_radius_from_votes(radii):
     done = radii(
         *("radius", *NOISE, "--norm", "l2", "--votes", 99000, "--n", 100000),
-        *("--alpha", 0.001, "--json"),
+        *("--alpha", 0.001, "--json", "--certificate", "gaussian_l2"),
     )
     answer = json.loads(done.stdout)
     assert set(answer) == {
@@ -75,14 +75,28 @@ def test_radius_from_votes(radii):
 
 
 def test_radius_from_probabilities(radii):
-    one = json.loads(radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8, "--json").stdout)
-    two = json.loads(
-        radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8, "--pB", 0.1, "--json").stdout
-    )
+    line = ("radius", *NOISE, "--norm", "l2", "--pA", 0.8)
+    one = json.loads(radii(*line, "--json").stdout)
+    two = json.loads(radii(*line, "--pB", 0.1, "--json").stdout)
     assert one["alpha"] is None
-    assert two["certificates"][0]["radius"] > one["certificates"][0]["radius"]
     assert two["pB_upper"] == 0.1
-    assert "0.420810" in radii("radius", *NOISE, "--norm", "l2", "--pA", 0.8).stdout  # floored
+    radii_of = [{c["name"]: c["radius"] for c in answer["certificates"]} for answer in (one, two)]
+    assert radii_of[1]["gaussian_l2"] > radii_of[0]["gaussian_l2"]
+    for found in radii_of:  # the tight one is the largest of all
+        assert max(found.values()) <= found["gaussian_l2"] * (1 + 1e-9)
+    assert "0.420810" in radii(*line).stdout  # floored
+
+
+def test_a_certificate_that_depends_on_the_dimension_needs_dim(radii):
+    line = ("radius", *NOISE, "--norm", "linf", "--pA", 0.9)
+    without = radii(*line)
+    assert without.returncode == 2
+    assert "--dim" in without.stderr
+    small, large = (
+        json.loads(radii(*line, "--dim", dim, "--json").stdout)["certificates"][0]["radius"]
+        for dim in (100, 400)
+    )
+    assert small == pytest.approx(2 * large, rel=1e-9)
 
 
 def test_report_in_every_format(radii, ledger, tmp_path):
@@ -169,7 +183,7 @@ WRONG = [
     (("certify", "--noise", "gausian:sigma=0.5"), 2, "Did you mean 'gaussian'?"),
     (("certify", "--noise", "gaussian:sigma=0"), 2, "sigma must be positive"),
     (("certify", "--noise", "gaussian:sigma=x"), 2, "sigma of noise 'gaussian' must be a number"),
-    (("certify", "--norm", "l0"), 2, "certified norms for it: l2"),
+    (("certify", "--norm", "l0"), 2, "certified norms for it: l1, l2, linf"),
     (("certify", "--n", 5), 2, "n of at least 10"),
     (("certify", "--n", 0), 2, "n must be"),
     (("certify", "--alpha", 2), 2, "alpha must be in (0, 1)"),

@@ -25,11 +25,26 @@ class Certificate(ABC):
         tight: Whether some classifier with these bounds changes its answer at every larger radius.
 
     A certificate that depends on the dimension of the input has a second field, `dim: int`.
+
+    Raises:
+        NotCoveredError: If the noise is none that it covers.
     """
 
     noise: Noise
     norm: ClassVar[Norm]
     tight: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        if not self.covers(self.noise):
+            raise NotCoveredError(
+                f"{type(self).__name__} does not cover {self.noise!r}; "
+                f"covering(noise, norm, dim) lists the certificates that do."
+            )
+
+    @classmethod
+    def covers(cls, noise: Noise) -> bool:
+        """Whether the theorem is about this noise; by default its type alone decides."""
+        return isinstance(noise, typing.get_type_hints(cls)["noise"])
 
     @abstractmethod
     def radius(self, bounds: ClassBounds) -> FloatArray:
@@ -125,8 +140,4 @@ def find(
 
 def _covering(noise: Noise, norm: Norm) -> dict[str, type[Certificate]]:
     classes = {name: CERTIFICATES[name] for name in CERTIFICATES.names()}
-    return {
-        name: cls
-        for name, cls in classes.items()
-        if cls.norm == norm and isinstance(noise, typing.get_type_hints(cls)["noise"])
-    }
+    return {name: cls for name, cls in classes.items() if cls.norm == norm and cls.covers(noise)}
