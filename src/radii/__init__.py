@@ -20,9 +20,19 @@ if TYPE_CHECKING:
     from radii import objectives as objectives
     from radii import smoothing as smoothing
     from radii import training as training
+    from radii.bounds import Betting as Betting
     from radii.bounds import ClopperPearson as ClopperPearson
+    from radii.bounds import MulticlassClopperPearson as MulticlassClopperPearson
     from radii.errors import RadiiError as RadiiError
     from radii.noise import Gaussian as Gaussian
+    from radii.noise import IidExponential as IidExponential
+    from radii.noise import Laplace as Laplace
+    from radii.noise import MixedLinf as MixedLinf
+    from radii.noise import Pareto as Pareto
+    from radii.noise import Radial as Radial
+    from radii.noise import RadialPower as RadialPower
+    from radii.noise import Uniform as Uniform
+    from radii.noise import UniformBall as UniformBall
     from radii.records import Certification as Certification
     from radii.records import ClassBounds as ClassBounds
     from radii.records import Counts as Counts
@@ -42,15 +52,25 @@ _PACKAGES = (
     "training",
 )
 _HOMES = {
+    "Betting": "radii.bounds",
     "Certification": "radii.records",
     "ClassBounds": "radii.records",
     "ClopperPearson": "radii.bounds",
     "Counts": "radii.records",
     "Gaussian": "radii.noise",
+    "IidExponential": "radii.noise",
+    "Laplace": "radii.noise",
+    "MixedLinf": "radii.noise",
+    "MulticlassClopperPearson": "radii.bounds",
+    "Pareto": "radii.noise",
     "Prediction": "radii.records",
+    "Radial": "radii.noise",
+    "RadialPower": "radii.noise",
     "RadiiError": "radii.errors",
     "SamplingPlan": "radii.smoothing",
     "SmoothedClassifier": "radii.smoothing",
+    "Uniform": "radii.noise",
+    "UniformBall": "radii.noise",
 }
 
 __all__ = ["__version__", *_PACKAGES, *_HOMES]
