@@ -3,69 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from radii.certificates._functional import functional_radius
-from radii.certificates._radial_law import RadialLaw
-from radii.certificates.base import CERTIFICATES, Certificate
-from radii.noise.base import Noise
-from radii.noise.radial import Radial
-from radii.records import ClassBounds, FloatArray, Norm
+from radii.certificates._radial_functional import RadialFunctional
+from radii.certificates.base import CERTIFICATES
+from radii.records import Norm
 
 
 @CERTIFICATES.register("radial_linf_functional")
 @dataclass(frozen=True)
-class RadialLinfFunctional(Certificate):
-    """The largest radius at which no classifier flips, by quadrature at the worst shift.
+class RadialLinfFunctional(RadialFunctional):
+    """The radius at which the pA-quantile of the log density ratio is minus its median.
 
-    Covers `radial` noise of norm "linf" and an exponent from 0.5 to 2. With L the log of the ratio
-    of the shifted density to the density, and pB = 1 - pA, the radius is that at which the
-    pA-quantile of L is minus its median.
-
-    The worst shift in the ball is `(r, ..., r)`. Proof: for every c > 0, the integral
-    of `min(f(z - delta), c f(z))` is an integral over t of the volume of `{f(. - delta) > t}`
-    within `{c f > t}`. Both sets are balls of the norm, convex and symmetric, so the volume is a
-    quasi-concave function of delta (Brunn and Minkowski) and least at an extreme point of the ball,
-    the same at all of them by symmetry. So every such integral, and with them what a set of given
-    mass keeps, is least there, and falls as the radius grows.
-
-    Every approximation errs low. The radius is read off a spline through values that are good to
-    10 digits, and lowered by a share of 1e-6 (1e-5 where dim - pole is below 64, 1e-2 where pA -
-    1/2 is below 1e-5 or so). Where pB is less than 1 - pA it is lowered by 1e-3 and by an estimate
-    of the error of an interpolation. For pA above 1 - 1.2e-16, or for pB = 0, it is the finite
-    radius of that probability.
+    The worst shift in the ball is `(r, ..., r)`. `RadialFunctional`, which this is in linf,
+    has the proof and says how the quadrature errs low. For pB = 0 the radius is finite.
 
     Reference:
         Zhang, Ye, Gong, Zhu and Liu 2020, arXiv:2002.09169, section 3 and Theorem 3.
 
     Example:
+        >>> from radii.noise import Radial
+        >>> from radii.records import ClassBounds
         >>> noise = Radial(norm="linf", scale=0.5, exponent=2.0, pole=100.0)
         >>> bounds = ClassBounds.one_sided(0.8)
         >>> round(float(RadialLinfFunctional(noise, dim=3072).radius(bounds)), 3)
         0.006
     """
 
-    noise: Radial
-    dim: int
     norm: ClassVar[Norm] = "linf"
-    tight: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dim < 2:
-            raise ValueError(f"dim must be at least 2, got {self.dim!r}")
-        if self.noise.pole > self.dim - 1:
-            raise ValueError(
-                f"pole must be at most dim - 1 for this certificate, got {self.noise.pole!r} "
-                f"with dim={self.dim}; lower the pole"
-            )
-
-    @classmethod
-    def covers(cls, noise: Noise) -> bool:
-        """Whether it is `radial` noise of this norm, with an exponent that was tested."""
-        return isinstance(noise, Radial) and noise.norm == cls.norm and 0.5 <= noise.exponent <= 2
-
-    def radius(self, bounds: ClassBounds) -> FloatArray:
-        """The certified radius; see `Certificate.radius`."""
-        law = RadialLaw(self.noise.exponent, self.noise.pole, self.dim, "polytope")
-        return self.noise.scale * functional_radius(law, bounds)
+    shape: ClassVar[Literal["ball", "polytope"]] = "polytope"
