@@ -51,8 +51,8 @@ def save_base(directory: str | Path, module: nn.Module, description: Mapping[str
     text = json.dumps({**description, "sha256": weights_sha256(module)}, indent=2, allow_nan=False)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / WEIGHTS, safetensors.torch.save(state))
-    _replace(directory / DESCRIPTION, f"{text}\n".encode())
+    replace_file(directory / WEIGHTS, safetensors.torch.save(state))
+    replace_file(directory / DESCRIPTION, f"{text}\n".encode())
 
 
 def read_base(directory: str | Path) -> tuple[Normalized, dict[str, Any], str]:
@@ -128,7 +128,8 @@ def _untrained(description: dict[str, Any]) -> Normalized:
     )
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file so that whoever reads finds the old content or the new one, each whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from radii.errors import TrainingError
+from radii.models.checkpoint import replace_file
 
 FILE = "checkpoint.safetensors"
 
@@ -64,12 +64,7 @@ class Checkpoint:
     def save(self, directory: Path) -> None:
         """Writes the state; whoever reads finds the old one or the new one."""
         header = {"spec": json.dumps(dict(self.spec)), "metrics": json.dumps(self.metrics)}
-        temporary = directory / f".{FILE}.{os.getpid()}"
-        with temporary.open("wb") as file:
-            file.write(safetensors.torch.save(dict(self.tensors), metadata=header))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / FILE)
+        replace_file(directory / FILE, safetensors.torch.save(dict(self.tensors), metadata=header))
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint | None:

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from radii.data import Dataset, unit_interval
 from radii.errors import TrainingError
 from radii.models import ARCHITECTURES, Architecture, initialise, save_base
+from radii.models.checkpoint import replace_file
 from radii.noise import NOISES, Generators, Noise, Stream
 from radii.objectives import OBJECTIVES, Objective
 from radii.provenance import git_revision, versions
@@ -285,6 +286,5 @@ class Training:
     ) -> None:
         """The base classifier as others read it, and the metrics so far."""
         save_base(directory, module, {**description, "epochs_done": len(metrics)})
-        temporary = directory / f".{METRICS}.{os.getpid()}"
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in metrics))
-        temporary.replace(directory / METRICS)
+        lines = "".join(json.dumps(record) + "\n" for record in metrics)
+        replace_file(directory / METRICS, lines.encode())
