@@ -23,6 +23,7 @@ from radii.records import ClassBounds, FloatArray, Norm
 
 SHAPE = (2,)  # of the inputs that are tried
 DRAWS = 2**18
+ELEMENTS = 2**22  # of a piece of noise
 STANDARD_ERRORS = 5.0
 
 # (pA, pB): bounds that know only pB <= 1 - pA, and bounds on both.
@@ -63,10 +64,33 @@ def worst_case(
         pB: Probability of B at x, in (0, 1 - pA].
         draws: Noise vectors around x.
     """
+    (ratios,) = likelihood_ratios(noise, [delta], draws=draws)
+    return worst_answer(ratios, pA, pB)
+
+
+def likelihood_ratios(
+    noise: AdditiveNoise, deltas: Sequence[Tensor], *, draws: int = DRAWS
+) -> list[FloatArray]:
+    """The likelihood ratio W of each shift at the same noise vectors around x.
+
+    They are drawn in pieces of at most 32 MiB, and forgotten.
+    """
     generator = Generators(torch.device("cpu"))(Stream(0, 0, "estimation", 0))
-    z = noise.draw((draws, *delta.shape), generator=generator).double()
-    ratios = (noise.log_density(z - delta) - noise.log_density(z)).exp().numpy()
-    assert not np.isnan(ratios).any(), "a draw lies where its own density is 0"
+    shape = deltas[0].shape
+    piece = max(1, ELEMENTS // max(1, math.prod(shape)))
+    found: list[list[Tensor]] = [[] for _ in deltas]
+    for done in range(0, draws, piece):
+        z = noise.draw((min(piece, draws - done), *shape), generator=generator).double()
+        before = noise.log_density(z)
+        for ratios, delta in zip(found, deltas, strict=True):
+            ratios.append((noise.log_density(z - delta) - before).exp())
+    joined = [torch.cat(ratios).numpy() for ratios in found]
+    assert not any(np.isnan(ratios).any() for ratios in joined), "a draw of density 0"
+    return joined
+
+
+def worst_answer(ratios: FloatArray, pA: float, pB: float) -> WorstCase:
+    """What the worst classifier still answers, from the ratios at draws around x."""
     kept, error_a = _mass_after(ratios, pA)
     rest, error_b = _mass_after(ratios, 1 - pB)
     return WorstCase(kept, 1 - rest, error_a + error_b)

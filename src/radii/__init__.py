@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from radii.noise import Pareto as Pareto
     from radii.noise import Radial as Radial
     from radii.noise import RadialPower as RadialPower
+    from radii.noise import Splitting as Splitting
     from radii.noise import Uniform as Uniform
     from radii.noise import UniformBall as UniformBall
     from radii.records import Certification as Certification
     from radii.records import ClassBounds as ClassBounds
     from radii.records import Counts as Counts
     from radii.records import Prediction as Prediction
+    from radii.records import SoftVotes as SoftVotes
     from radii.smoothing import SamplingPlan as SamplingPlan
     from radii.smoothing import SmoothedClassifier as SmoothedClassifier
 
@@ -69,6 +71,8 @@ _HOMES = {
     "RadiiError": "radii.errors",
     "SamplingPlan": "radii.smoothing",
     "SmoothedClassifier": "radii.smoothing",
+    "SoftVotes": "radii.records",
+    "Splitting": "radii.noise",
     "Uniform": "radii.noise",
     "UniformBall": "radii.noise",
 }

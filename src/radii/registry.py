@@ -1,13 +1,16 @@
 """Names to classes, specs to objects: the only place where a string becomes a class.
 
 A *spec* is `name:key=value,key=value`, or the same as a mapping (from TOML or JSON) with the key
-`name`. `Registry.build` and `Registry.spec_of` are inverse to each other.
+`name`. A class may declare `positional: ClassVar[str]`, the parameter whose value may stand first
+without its name, commas included: `name:value,value,key=value`. `Registry.build` and
+`Registry.spec_of` are inverse to each other.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import math
 import types
 import typing
@@ -101,8 +104,15 @@ class Registry(Generic[T]):
             UnknownNameError: If the name or a parameter is unknown or missing.
             ValueError: If a value does not fit its parameter.
         """
-        name, given = _parse(spec)
+        name, given, unnamed = _parse(spec)
         cls = self[name]
+        if unnamed:
+            key = getattr(cls, "positional", None)
+            if key is None:
+                raise ValueError(f"a spec must be name:key=value,key=value, got {spec!r}")
+            if key in given:
+                raise _twice(key, spec)
+            given[key] = unnamed
         hints = typing.get_type_hints(cls)
         known = {field.name: field for field in _init_fields(cls)}
         values: dict[str, object] = {}
@@ -168,25 +178,32 @@ def reference_of(cls: type) -> str:
     return " ".join(lines)
 
 
-def _parse(spec: str | Mapping[str, object]) -> tuple[str, dict[str, object]]:
+def _parse(spec: str | Mapping[str, object]) -> tuple[str, dict[str, object], str]:
+    """Name, named values, and the text that stands before these without a name."""
     if isinstance(spec, Mapping):
         given = dict(spec)
         name = given.pop("name", None)
         if not isinstance(name, str):
             raise ValueError(f"a spec must be a mapping with a text under 'name', got {spec!r}")
-        return name, given
+        return name, given, ""
     name, colon, rest = spec.partition(":")
     if not name or (colon and not rest):
         raise ValueError(f"a spec must be name:key=value,key=value, got {spec!r}")
     given = {}
-    for pair in rest.split(",") if rest else []:
+    pairs = rest.split(",") if rest else []
+    unnamed = list(itertools.takewhile(lambda pair: pair and "=" not in pair, pairs))
+    for pair in pairs[len(unnamed) :]:
         key, equals, value = pair.partition("=")
         if not key or not equals or not value:
             raise ValueError(f"a spec must be name:key=value,key=value, got {spec!r}")
         if key in given:
-            raise ValueError(f"a spec must name each parameter once, got {key!r} twice in {spec!r}")
+            raise _twice(key, spec)
         given[key] = value
-    return name, given
+    return name, given, ",".join(unnamed)
+
+
+def _twice(key: str, spec: object) -> ValueError:
+    return ValueError(f"a spec must name each parameter once, got {key!r} twice in {spec!r}")
 
 
 def _init_fields(cls: type) -> list[Field[Any]]:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from radii.bounds import BOUNDS, Bound, ClopperPearson, Staged
-from radii.records import FloatArray, IntArray
+from radii.bounds import BOUNDS, Bound, ClopperPearson, Hoeffding, Staged
+from radii.bounds._scores import ScoreBound
+from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
 
 CASES = [
     BOUNDS.build({"name": name, **example})
@@ -17,8 +18,10 @@ CASES = [
     for example in BOUNDS[name].examples
 ]
 ANYTIME = [bound for bound in CASES if bound.anytime]
+SOFT = [bound for bound in CASES if bound.soft]
 
 each_bound = pytest.mark.parametrize("bound", CASES, ids=BOUNDS.spec_of)
+each_soft_bound = pytest.mark.parametrize("bound", SOFT, ids=BOUNDS.spec_of)
 each_alpha = pytest.mark.parametrize("alpha", [0.05, 0.001])
 each_n = pytest.mark.parametrize("n", [1, 2, 3, 10, 29, 60])
 
@@ -246,3 +249,192 @@ def test_the_check_catches_wrong_bounds(alpha: float) -> None:
     for mutant in (_Mutant(spend=1.01), _Mutant(spend=2), _Mutant(stretch=1 + 1e-6)):
         with pytest.raises(AssertionError, match=r"lower errs .* at p="):
             assert_covers(mutant, 30, alpha)
+
+
+def scores_that_are_votes(votes: IntArray) -> SoftVotes:
+    scores = votes.astype(np.float64)
+    return SoftVotes(scores, scores, votes.sum(axis=-1))
+
+
+@each_soft_bound
+@each_alpha
+def test_scores_that_are_votes_are_bounded_as_votes(bound: Bound, alpha: float) -> None:
+    for n in (1, 2, 30, 1_000, 100_000):
+        k = np.unique(np.linspace(0, n, 50).astype(np.int64))
+        votes = np.stack([k, n - k], axis=-1)
+        top = np.zeros(len(k), dtype=np.int64)
+        hard = bound.class_bounds(Counts(votes), top, alpha)
+        soft = bound.class_bounds(scores_that_are_votes(votes), top, alpha)
+        # The rounding of n sums, and the root of it where a variance is 0.
+        for lost in (hard.pA_lower - soft.pA_lower, soft.pB_upper - hard.pB_upper):
+            assert np.all((lost >= -1e-15) & (lost <= 2e-7))
+
+
+@each_bound
+def test_other_bounds_refuse_soft_scores(bound: Bound) -> None:
+    votes = scores_that_are_votes(np.array([40, 2]))
+    if bound.soft:
+        assert 0 < bound.class_bounds(votes, votes.top, 0.3).pA_lower < 1
+        return
+    message = f"{type(bound).__name__} needs whole votes, got SoftVotes; bounds .* hoeffding"
+    with pytest.raises(TypeError, match=message):
+        bound.class_bounds(votes, votes.top, 0.3)
+
+
+def law_of_sums(law: FloatArray, n: int) -> FloatArray:
+    """`(m n + 1, m^2 n + 1)` the law of the sum and the sum of squares of n scores, exactly.
+
+    A score is `i / m` with probability `law[i]`; its sum is counted in `1 / m`, its square in
+    `1 / m^2`.
+    """
+    m = len(law) - 1
+    chances = np.zeros((m * n + 1, m * m * n + 1))
+    chances[0, 0] = 1
+    for _ in range(n):
+        after = np.zeros_like(chances)
+        for i, weight in enumerate(law):
+            kept = chances[: chances.shape[0] - i, : chances.shape[1] - i * i]
+            after[i:, i * i :] += weight * kept
+        chances = after
+    return chances
+
+
+LAWS = [
+    np.array(law)
+    for p in (0.02, 0.1, 0.3, 0.5, 0.75, 0.9, 0.97)
+    for law in (
+        [1 - p, 0, p],  # votes
+        [0, 1 - p, p],
+        [1 - p, p, 0],
+        [(1 - p) * 0.9, 0.1, p * 0.9],
+        [(1 - p) ** 3, 3 * p * (1 - p) ** 2, 3 * p**2 * (1 - p), p**3],
+    )
+]
+
+
+def error_on_scores(bound: Bound, law: FloatArray, n: int, alpha: float) -> float:
+    """The probability that pA_lower is above the mean score, or pB_upper below the rest."""
+    m = len(law) - 1
+    chances = law_of_sums(law, n)
+    s, q = (at.astype(np.float64) for at in np.nonzero(chances))
+    sums, squares = s / m, q / m**2
+    votes = SoftVotes(
+        np.stack([sums, n - sums], axis=-1),
+        np.stack([squares, np.maximum(n - 2 * sums + squares, 0)], axis=-1),
+        np.full(len(s), n),
+    )
+    bounds = bound.class_bounds(votes, np.zeros(len(s), dtype=np.int64), alpha)
+    mean = float(law @ np.arange(m + 1)) / m
+    wrong = (bounds.pA_lower > mean) | (bounds.pB_upper < 1 - mean)
+    return float(chances[np.nonzero(chances)][wrong].sum())
+
+
+@each_soft_bound
+@pytest.mark.parametrize("alpha", [0.3, 0.05, 0.001])
+def test_exact_coverage_on_scores(bound: Bound, alpha: float) -> None:
+    for n in (1, 3, 25):
+        assert max(error_on_scores(bound, law, n, alpha) for law in LAWS) <= alpha * (1 + 1e-12)
+
+
+class _MutantOnMeans(ScoreBound):
+    """The mean less so many standard errors."""
+
+    anytime: ClassVar[bool] = False
+
+    def lower(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        return Hoeffding().lower(k, n, alpha)
+
+    def upper(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
+        return Hoeffding().upper(k, n, alpha)
+
+    def mean_bounds(
+        self, sums: FloatArray, squares: FloatArray, n: IntArray, alpha: float
+    ) -> ClassBounds:
+        variance = np.maximum(squares - sums**2 / n, 0) / np.maximum(n - 1, 1)
+        width = np.sqrt(-2 * variance * math.log(alpha) / n)
+        return ClassBounds(np.maximum(sums / n - width, 0), np.minimum(1 - sums / n + width, 1))
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.05, 0.001])
+def test_the_check_on_scores_catches_a_wrong_bound(alpha: float) -> None:
+    assert max(error_on_scores(_MutantOnMeans(), law, 25, alpha) for law in LAWS) > 1.5 * alpha
+
+
+def score_error_at_some_time(bound: ScoreBound, law: FloatArray, n: int, alpha: float) -> float:
+    """The probability that the lower bound is above the mean after 1, or 2, or ... or n scores."""
+    m = len(law) - 1
+    mean = float(law @ np.arange(m + 1)) / m
+    alive, error = np.ones(1), 0.0
+    for draws in range(1, n + 1):
+        alive = np.convolve(alive, law)
+        sums = np.arange(len(alive)) / m
+        # Where the squares are not known, they are as large as they can be.
+        bounds = bound.mean_bounds(sums, sums, np.full(len(sums), draws), alpha)
+        wrong = (bounds.pA_lower > mean) | (bounds.pB_upper < 1 - mean - 1e-15)
+        error += float(alive[wrong].sum())
+        alive[wrong] = 0
+    return error
+
+
+@pytest.mark.parametrize("bound", [b for b in SOFT if b.anytime], ids=BOUNDS.spec_of)
+@each_alpha
+def test_exact_coverage_on_scores_at_every_stopping_time(bound: ScoreBound, alpha: float) -> None:
+    errors = [score_error_at_some_time(bound, law, 50, alpha) for law in LAWS[::3]]
+    assert max(errors) <= alpha * (1 + 1e-12)
+    assert max(errors) > alpha / 10  # it is not met by saying nothing
+
+
+@each_soft_bound
+def test_rounding_of_the_sums_cannot_raise_a_claim(bound: Bound) -> None:
+    assert isinstance(bound, ScoreBound)
+    rng = np.random.default_rng(0)
+    n = np.round(10 ** rng.uniform(0, 7, 3_000)).astype(np.int64)
+    share = rng.choice([0, 0.3, 0.5, 0.99, 1 - 1e-9, 1], len(n))
+    sums = n * share
+    squares = sums * np.minimum(1, share + rng.choice([0, 0.001, 1], len(n)))
+    off = n * 2.0**-53  # the most that a sum of n terms can be off, as a share of it
+    given = SoftVotes(
+        np.stack([np.minimum(sums * (1 + off), n), (n - sums) * (1 - off)], axis=-1),
+        np.stack([squares * (1 - off), 0 * squares], axis=-1),
+        n,
+    )
+    exact = bound.mean_bounds(sums, squares, n, 0.001)
+    rounded = bound.class_bounds(given, np.zeros(len(n), dtype=np.int64), 0.001)
+    # 2e-11: where a search for a root stops, on the safe side.
+    assert np.all(rounded.pA_lower <= exact.pA_lower * (1 + 2e-11))
+    assert np.all(rounded.pB_upper >= exact.pB_upper * (1 - 2e-11))
+    assert np.any(sums * (1 + off) > sums * (1 + 1e-10))
+
+
+@each_soft_bound
+def test_vectorised_is_scalar_on_scores(bound: Bound) -> None:
+    sums = np.array([[3.25, 0.5], [90.5, 8.0], [0.0, 4.0], [0.25, 0.25]])
+    squares = np.array([[3.0, 0.25], [88.25, 3.0], [0.0, 4.0], [0.0625, 0.0625]])
+    n, top = np.array([4, 100, 4, 1]), np.array([0, 0, 1, 0])
+    together = bound.class_bounds(SoftVotes(sums, squares, n), top, 0.05)
+    for i in range(len(n)):
+        one = bound.class_bounds(SoftVotes(sums[i], squares[i], n[i]), top[i], 0.05)
+        assert (one.pA_lower, one.pB_upper) == (together.pA_lower[i], together.pB_upper[i])
+
+
+@each_soft_bound
+@pytest.mark.parametrize(
+    ("sums", "n", "alpha", "message"),
+    [
+        ([2.0, 1.5], 3, 0.01, r"add up to at most 1 .*, got a total of 3.5 for n=3; divide them"),
+        (
+            [2.0, 1 + 1e-10],
+            3,
+            0.01,
+            "must add up to at most 1 over the classes, got a total of 3.0",
+        ),
+        ([0.0, 0.0], 0, 0.01, "n must be at least 1, got 0"),
+        ([2.0, 1.0], 3, 0.0, r"alpha must be in \(0, 1\), got 0.0"),
+    ],
+)
+def test_refuses_scores(
+    bound: Bound, sums: list[float], n: int, alpha: float, message: str
+) -> None:
+    votes = SoftVotes(np.array(sums), np.array(sums), np.array(n))
+    with pytest.raises(ValueError, match=message):
+        bound.class_bounds(votes, votes.top, alpha)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given
@@ -50,6 +50,16 @@ class Saw:
 
     teeth: int = 40
     derived: int = field(init=False, default=1)
+
+
+@TOOLS.register("rule")
+@dataclass(frozen=True)
+class Rule:
+    """Measures."""
+
+    marks: str
+    stiff: bool = True
+    positional: ClassVar[str] = "marks"
 
 
 HAMMERS = st.builds(
@@ -104,6 +114,19 @@ def test_text_and_mapping_are_the_same_spec(spec: Any) -> None:
     assert type(TOOLS.build(spec).weight) is float
 
 
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        ("rule:1", Rule("1")),
+        ("rule:1,2.5,x", Rule("1,2.5,x")),
+        ("rule:1,2,stiff=false", Rule("1,2", stiff=False)),
+        ("rule:stiff=false,marks=1", Rule("1", stiff=False)),
+    ],
+)
+def test_a_positional_value_stands_first_with_its_commas(spec: str, rule: Rule) -> None:
+    assert TOOLS.build(spec) == rule
+
+
 def test_build_leaves_a_mapping_as_it_was() -> None:
     spec = {"name": "saw", "teeth": 3}
     TOOLS.build(spec)
@@ -113,8 +136,8 @@ def test_build_leaves_a_mapping_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("hamer", "no tool is called 'hamer'; known: hammer, saw. Did you mean 'hammer'?"),
-        ("zzz", "no tool is called 'zzz'; known: hammer, saw."),
+        ("hamer", "no tool is called 'hamer'; known: hammer, rule, saw. Did you mean 'hammer'?"),
+        ("zzz", "no tool is called 'zzz'; known: hammer, rule, saw."),
         ("saw:tooth=3", "tool 'saw' has no parameter 'tooth'; known: teeth. Did you mean 'teeth'?"),
         ("saw:derived=3", "tool 'saw' has no parameter 'derived'; known: teeth."),
         ("hammer", "tool 'hammer' needs weight; write hammer:weight=..."),
@@ -146,6 +169,9 @@ def test_unknown_names(spec: str, message: str) -> None:
         (":teeth=3", "a spec must be name:key=value,key=value, got ':teeth=3'"),
         ("saw:teeth", "a spec must be name:key=value,key=value, got 'saw:teeth'"),
         ("saw:teeth=3,", "a spec must be name:key=value,key=value, got 'saw:teeth=3,'"),
+        ("rule:stiff=false,1", "a spec must be name:key=value,key=value, got 'rule:stiff=false,1'"),
+        ("rule:1,,stiff=false", "a spec must be name:key=value,key=value, got 'rule:1,,stiff"),
+        ("rule:1,marks=2", "a spec must name each parameter once, got 'marks' twice"),
         ("saw:teeth=3,teeth=4", "a spec must name each parameter once, got 'teeth' twice"),
         ({"teeth": 3}, "a spec must be a mapping with a text under 'name'"),
     ],
@@ -179,7 +205,7 @@ def test_a_subclass_is_not_its_parent() -> None:
 
 
 def test_entries() -> None:
-    hammer, saw = TOOLS.entries()
+    hammer, _, saw = TOOLS.entries()
     assert (hammer.kind, hammer.name, hammer.summary) == ("tool", "hammer", "Drives nails.")
     assert hammer.reference == "Somebody 1900, page 3."
     assert hammer.parameters["weight"] == "required"

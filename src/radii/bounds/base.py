@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from radii.records import ClassBounds, Counts, FloatArray, IntArray
+from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
 from radii.registry import Registry
 
 
@@ -21,10 +21,12 @@ class Bound(ABC):
     Attributes:
         anytime: Whether the statement holds at every stopping time, or only for an n fixed before
             looking.
+        soft: Whether `class_bounds` also takes `SoftVotes`, the sums of scores in [0, 1].
         examples: Parameters that documentation and conformance tests use.
     """
 
     anytime: ClassVar[bool]
+    soft: ClassVar[bool] = False
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
 
     @abstractmethod
@@ -47,28 +49,48 @@ class Bound(ABC):
         It is `1 - lower(n - k, n, alpha)`, as a number with its own digits.
         """
 
-    def class_bounds(self, votes: Counts, top: IntArray, alpha: float) -> ClassBounds:
+    def class_bounds(self, votes: Counts | SoftVotes, top: IntArray, alpha: float) -> ClassBounds:
         """Bounds on pA and pB that hold together with probability at least `1 - alpha`.
 
         All of alpha is spent on the top class, and the others share what it leaves:
         `pB_upper = 1 - pA_lower`.
 
         Args:
-            votes: `(*batch, num_classes)` estimation votes.
+            votes: `(*batch, num_classes)` estimation votes; soft ones only if the bound is `soft`.
             top: `(*batch,)` the class selected, from other votes than these.
             alpha: Failure probability of the joint statement, in (0, 1).
+
+        Raises:
+            TypeError: If the votes are soft and the bound is not.
         """
-        k, n = votes.of(top), votes.n
+        counts = hard(self, votes)
+        k, n = counts.of(top), counts.n
         return ClassBounds(self.lower(k, n, alpha), self.upper(n - k, n, alpha))
 
 
 BOUNDS: Registry[Bound] = Registry("bound", "radii.bounds")
 
 
+def hard(bound: Bound, votes: Counts | SoftVotes) -> Counts:
+    """`votes`, or a `TypeError` that says which bounds take soft ones."""
+    if isinstance(votes, Counts):
+        return votes
+    soft = [name for name in BOUNDS.names() if BOUNDS[name].soft]
+    raise TypeError(
+        f"{type(bound).__name__} needs whole votes, got {type(votes).__name__}; "
+        f"bounds that take soft scores: {', '.join(soft)}"
+    )
+
+
 def check(k: IntArray, n: IntArray | int, alpha: float) -> tuple[IntArray, IntArray]:
     """`k` and `n` as int64 arrays of one shape, or a `ValueError` that says which one is off."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}")
+    return check_counts(k, n)
+
+
+def check_counts(k: IntArray, n: IntArray | int) -> tuple[IntArray, IntArray]:
+    """`check` without an alpha."""
     counts, draws = np.broadcast_arrays(np.asarray(k), np.asarray(n))
     for what, values in (("k", counts), ("n", draws)):
         if not np.issubdtype(values.dtype, np.integer):

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, betaln, expit, log1p, log_expit, xlogy
 
-from radii.bounds.base import BOUNDS, Bound, check
-from radii.records import FloatArray, IntArray
+from radii.bounds._scores import ScoreBound
+from radii.bounds.base import BOUNDS, check
+from radii.records import ClassBounds, FloatArray, IntArray
 
 # Of the log wealth, in units of 16 + n log(n + 1). SciPy's betaln was off by at most 2^-50.9 of
 # them over 3,000 random points with n up to 1e9, and the other terms by less.
@@ -24,7 +25,7 @@ _STEPS = 200  # from a dozen to thirty are used; fewer than needed would err on 
 
 @BOUNDS.register("betting")
 @dataclass(frozen=True)
-class Betting(Bound):
+class Betting(ScoreBound):
     """The p against which a gambler has not yet won `1 / alpha` times the stake.
 
     The gambler bets on each vote at the odds of p, and mixes all constant strategies by a prior
@@ -51,6 +52,14 @@ class Betting(Bound):
     Where V = 1 / alpha this has the sign of `(1 - alpha) h / (k - n p) - 1`, which changes once at
     most and upwards, since h rises (the density of logit Q is log-concave). So V falls through
     `1 / alpha` before it could rise through it, and since it is at most 1 at `k / n`, it does not.
+
+    It also holds for scores X in [0, 1] of mean p, with k their sum. A bet on q multiplies the
+    wealth by `(q/p)^X ((1-q)/(1-p))^(1-X)`. This is convex in X, so at most the line between its
+    ends, `X q/p + (1-X) (1-q)/(1-p)`, whose mean is 1. So W and V are non-negative
+    supermartingales, and Ville's inequality stands. All that is said of roots is true of every real
+    k. And the bound rises with k: at a fixed p, W and V are mixtures of exponentials of k, hence
+    convex, and at most 1 at `k = n p`, so above that they rise wherever they are more than 1.
+    The variance of the scores is not used; where it is small, `empirical_bernstein` gives more.
 
     Roots are found in theta by Newton's method from the left, with the slope of log W. log W is
     convex in theta, and log V falls less steeply, so every iterate stays on the rejected side, and
@@ -97,8 +106,20 @@ class Betting(Bound):
         p = expit(-self._logit(np.maximum(n - k, 1), n, alpha))
         return np.where(k == n, 1.0, np.minimum(p * (1 + _OUTWARDS), 1.0))
 
-    def _logit(self, k: IntArray, n: IntArray, alpha: float) -> FloatArray:
-        """Logit of the lower bound for `k >= 1` successes, from below."""
+    def mean_bounds(
+        self, sums: FloatArray, squares: FloatArray, n: IntArray, alpha: float
+    ) -> ClassBounds:
+        """Bounds from scores; see `ScoreBound.mean_bounds`. Hold at every stopping time n.
+
+        Sums below one half say nothing. The squares are not used.
+        """
+        theta = self._logit(np.maximum(sums, 0.5), n, alpha)
+        lower, rest = expit(theta) * (1 - _OUTWARDS), expit(-theta) * (1 + _OUTWARDS)
+        small = sums < 0.5
+        return ClassBounds(np.where(small, 0.0, lower), np.where(small, 1.0, np.minimum(rest, 1.0)))
+
+    def _logit(self, k: IntArray | FloatArray, n: IntArray, alpha: float) -> FloatArray:
+        """Logit of the lower bound for k successes, `k >= 1/2`, from below."""
         c, failures = self.prior, n - k
         a, b = np.asarray(k + c, np.float64), np.asarray(failures + c, np.float64)
         known = betaln(a, b) - betaln(c, c) + math.log(alpha) - _MARGIN * (16 + xlogy(n, n + 1))

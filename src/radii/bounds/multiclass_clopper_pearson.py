@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from radii.bounds.base import BOUNDS
+from radii.bounds.base import BOUNDS, hard
 from radii.bounds.clopper_pearson import ClopperPearson
-from radii.records import ClassBounds, Counts, IntArray
+from radii.records import ClassBounds, Counts, IntArray, SoftVotes
 
 
 @BOUNDS.register("multiclass_clopper_pearson")
@@ -30,12 +30,13 @@ class MulticlassClopperPearson(ClopperPearson):
         pA >= 0.39..., pB <= 0.08...
     """
 
-    def class_bounds(self, votes: Counts, top: IntArray, alpha: float) -> ClassBounds:
+    def class_bounds(self, votes: Counts | SoftVotes, top: IntArray, alpha: float) -> ClassBounds:
         """Bounds on pA and pB that hold together; see `Bound.class_bounds`."""
-        share = alpha / votes.num_classes
+        counts = hard(self, votes)
+        share = alpha / counts.num_classes
         # The largest of the other classes' bounds is that of the largest count, for a bound does
         # not fall when its count rises.
         return ClassBounds(
-            self.lower(votes.of(top), votes.n, share),
-            self.upper(votes.runner_up_votes(top), votes.n, share),
+            self.lower(counts.of(top), counts.n, share),
+            self.upper(counts.runner_up_votes(top), counts.n, share),
         )

@@ -28,11 +28,16 @@ class RadialFunctional(Certificate):
     the same at all of them by symmetry. So every such integral, and with them what a set of given
     mass keeps, is least there, and falls as the radius grows.
 
-    Every approximation errs low. The radius is read off a spline through values that are good to
-    10 digits, and lowered by a share of 1e-6 (1e-5 where dim - pole is below 64, 1e-2 where pA -
-    1/2 is below 1e-5 or so). Where pB is less than 1 - pA it is lowered by 1e-3 and by an estimate
-    of the error of an interpolation. For pA above 1 - 1.2e-16, or for pB = 0, it is the finite
-    radius of that probability.
+    Every approximation errs low. Values of the quadrature are good to 10 digits, and radii are
+    read off tables of them. When a table is made it is compared with the quadrature between its
+    nodes, and lowered by twice what it says too much: a check, and not a proof for every radius
+    between. For pB = 1 - pA the check is at three places in each gap of a spline, and radii are
+    lowered by 1e-6 in any case (by 1e-2 where pA - 1/2 is below 1e-5 or so). Where pB is less than
+    1 - pA, it is at hundreds of points, and radii are lowered by 4e-4 in any case (by 1e-2 where
+    they are below a thousandth of the largest, that for pA near 1 - 1e-19), and by up to a few
+    percent for dim - pole below 100 or so and probabilities beyond 1e-8. For pA above 1 - 1.2e-16,
+    or for pB = 0, it is the finite radius of that probability. The table for two classes ends at
+    pA = 1e-8, below which the radius is 0.
 
     Attributes:
         shape: Of the ball of the norm, as the law of L sees it.

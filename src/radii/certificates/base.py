@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from radii.certificates._dimension import check_dim
 from radii.errors import NotCoveredError
 from radii.noise.base import NOISES, Noise
 from radii.records import ClassBounds, FloatArray, Norm
@@ -46,6 +47,11 @@ class Certificate(ABC):
         """Whether the theorem is about this noise; by default its type alone decides."""
         return isinstance(noise, typing.get_type_hints(cls)["noise"])
 
+    @property
+    def domain(self) -> str | None:
+        """Which points of the ball the radius is about, in words; None where it is all of them."""
+        return None
+
     @abstractmethod
     def radius(self, bounds: ClassBounds) -> FloatArray:
         """The certified radius.
@@ -74,14 +80,22 @@ def covering(noise: Noise, norm: Norm, dim: int | None = None) -> dict[str, Cert
         noise: The smoothing distribution.
         norm: `"l0"`, `"l1"`, `"l2"` or `"linf"`.
         dim: Number of coordinates of an input. If None, certificates that depend on it are left
-            out.
+            out, and else those that do not exist for so many. `find` with their name says why.
+
+    Raises:
+        ValueError: If `dim` is no number of coordinates.
     """
+    if dim is not None:
+        check_dim(dim)
     found: dict[str, Certificate] = {}
     for name, cls in _covering(noise, norm).items():
         if not depends_on_dimension(cls):
             found[name] = cls(noise)
         elif dim is not None:
-            found[name] = cls(noise, dim)  # type: ignore[call-arg]
+            try:
+                found[name] = cls(noise, dim)  # type: ignore[call-arg]
+            except ValueError:  # the noise and the norm are covered, but not in this dimension
+                continue
     return found
 
 
@@ -93,8 +107,8 @@ def find(
     Args:
         noise: The smoothing distribution.
         norm: `"l0"`, `"l1"`, `"l2"` or `"linf"`.
-        name: Which one. It may be left out where one covers the pair, or where the one called after
-            noise and norm is tight, so that no other could give more.
+        name: Which one. It may be left out where one covers the pair, where the one called after
+            noise and norm is tight, or else where just one is tight: no other could give more.
         dim: Number of coordinates of an input, for certificates that depend on it.
 
     Raises:
@@ -123,8 +137,9 @@ def find(
             f"these do: {', '.join(found)}."
         )
     if name is None:
-        plain = [each for each in NOISES.names() if f"{each}_{norm}" in found]
-        best = [f"{each}_{norm}" for each in plain if found[f"{each}_{norm}"].tight]
+        tight = [each for each, cls in found.items() if cls.tight]
+        plain = [f"{each}_{norm}" for each in NOISES.names()]
+        best = [each for each in tight if each in plain] or tight
         if len(found) > 1 and len(best) != 1:
             raise NotCoveredError(
                 f"several certificates cover {kind} noise in {norm}: {', '.join(found)}; name one."
@@ -135,7 +150,9 @@ def find(
             f"certificate {name!r} depends on the dimension of the input; pass dim "
             f"(on the command line --dim)"
         )
-    return covering(noise, norm, dim)[name]
+    if depends_on_dimension(found[name]):
+        return found[name](noise, dim)  # type: ignore[call-arg]
+    return found[name](noise)
 
 
 def _covering(noise: Noise, norm: Norm) -> dict[str, type[Certificate]]:

@@ -53,7 +53,9 @@ class LaplaceL1Renyi(Certificate):
         raised = np.maximum(bounds.pB_upper, np.finfo(np.float64).tiny)
         leads = bounds.pA_lower > raised
         given = ClassBounds(np.where(leads, bounds.pA_lower, 0.6), np.where(leads, raised, 0.4))
-        share = maximise(lambda share: _root(1 / share, _reach(1 / share, given)), _LEAST, _MOST)
+        share = maximise(
+            lambda share: _root(1 / share, _reach(1 / share, given)), _LEAST, _MOST, steps=28
+        )
         order = 1 / share
         reach = _reach(order, given) * (1 - _MARGIN)
 
@@ -85,11 +87,11 @@ def _reach(order: FloatArray, bounds: ClassBounds) -> FloatArray:
 def _root(order: FloatArray, reach: FloatArray) -> FloatArray:
     """About the t with `D_a(t) = reach`: Newton's method for the square root, which is concave."""
     t = np.maximum(reach, np.sqrt(2 * reach / order))  # D_a(t) is at most t and at most a t^2 / 2
-    for _ in range(6):
+    for _ in range(4):
         now = _divergence(order, t)
         decay = (1 - 2 * order) * t
         slope = -order * np.expm1(decay) / (order + (order - 1) * np.exp(decay))
-        t = t + 2 * (np.sqrt(reach * now) - now) / np.maximum(slope, 1e-300)
+        t = t + 2 * (np.sqrt(reach) * np.sqrt(now) - now) / np.maximum(slope, 1e-300)
     return t
 
 

@@ -10,6 +10,7 @@ from radii.noise.mixed_linf import MixedLinf as MixedLinf
 from radii.noise.pareto import Pareto as Pareto
 from radii.noise.radial import Radial as Radial
 from radii.noise.radial_power import RadialPower as RadialPower
+from radii.noise.splitting import Splitting as Splitting
 from radii.noise.streams import Generators as Generators
 from radii.noise.streams import Stage as Stage
 from radii.noise.streams import Stream as Stream

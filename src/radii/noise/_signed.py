@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from radii._torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 LEAST = 2.0**-31  # the smallest size that is drawn
 

@@ -7,10 +7,13 @@ and the direction follows the cone measure of the sphere, here called uniform.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+from radii._torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 SphereNorm = Literal["l1", "l2", "linf"]
 

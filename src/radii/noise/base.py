@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from radii._torch import torch
 from radii.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from radii.noise.streams import Generators, Stream
 
 
 class Noise(ABC):
@@ -20,6 +23,30 @@ class Noise(ABC):
     """
 
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ()
+
+    @property
+    def num_outcomes(self) -> int | None:
+        """How many equally likely outcomes there are, if they are to be enumerated and not drawn.
+
+        Then class probabilities are known exactly, and alpha is 0.
+        """
+        return None
+
+    def outcomes(self, x: Tensor, first: int, *, out: Tensor | None = None) -> Tensor:
+        """Inputs under successive outcomes of a noise that is enumerated.
+
+        Args:
+            x: `(rows, *shape)` float32.
+            first: Number of the outcome that the first row meets; the next row meets the next.
+            out: `(rows, *shape)` float32, contiguous. Is overwritten and returned if given.
+
+        Returns:
+            `(rows, *shape)` float32.
+
+        Raises:
+            ValueError: If the noise does not stand for all of its outcomes at such inputs.
+        """
+        raise NotImplementedError(f"{self!r} has outcomes without number")
 
     @abstractmethod
     def apply(self, x: Tensor, *, generator: torch.Generator, out: Tensor | None = None) -> Tensor:
@@ -34,6 +61,27 @@ class Noise(ABC):
         Returns:
             `(rows, *shape)` float32.
         """
+
+
+    def at(
+        self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
+    ) -> Tensor:
+        """Inputs under the noise of a named stream: what the sampling engine calls.
+
+        Args:
+            x: `(rows, *shape)` float32 on the device of the generators.
+            stream: The name.
+            generators: Make the generator of any name.
+            out: `(rows, *shape)` float32, contiguous. Is overwritten and returned if given.
+
+        Returns:
+            `(rows, *shape)` float32.
+        """
+        return self.apply(x, generator=generators(stream), out=out)
+
+    def generator_name(self, generators: Generators) -> str:
+        """What `at` draws from, as a ledger records it."""
+        return generators.name if self.num_outcomes is None else "none"
 
 
 class AdditiveNoise(Noise):

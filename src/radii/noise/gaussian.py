@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from radii._torch import torch
+from radii.noise._native import NAME, fill_normal
 from radii.noise.base import NOISES, AdditiveNoise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from radii.noise.streams import Generators, Stream
 
 
 @NOISES.register("gaussian")
@@ -41,6 +45,21 @@ class Gaussian(AdditiveNoise):
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
         return out.normal_(0, self.sigma, generator=generator)
+
+    def at(
+        self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
+    ) -> Tensor:
+        """By compiled code where there is some, see `Noise.at`."""
+        code = generators.native
+        if code is None:
+            return super().at(x, stream, generators, out=out)
+        if out is None:
+            out = torch.empty(x.shape, dtype=torch.float32)
+        return fill_normal(code, out, self.sigma, stream.hashed(16)).add_(x)
+
+    def generator_name(self, generators: Generators) -> str:
+        """See `Noise.generator_name`."""
+        return super().generator_name(generators) if generators.native is None else NAME
 
     def log_density(self, z: Tensor) -> Tensor:
         """`-||z||^2 / 2 sigma^2 - d/2 ln(2 pi sigma^2)`, `(draws, *shape)` to `(draws,)`."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from radii._torch import torch
 from radii.noise._signed import signed_uniform
 from radii.noise.base import NOISES, AdditiveNoise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @NOISES.register("laplace")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from radii._torch import torch
 from radii.noise._mixed_radius import RadiusLaw, radius_law
 from radii.noise._spheres import norms, put_on_face
 from radii.noise.base import NOISES, AdditiveNoise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @NOISES.register("mixed_linf")

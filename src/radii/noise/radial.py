@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from radii._torch import torch
 from radii.noise._spheres import (
     SphereNorm,
     check_norm,
@@ -20,6 +18,9 @@ from radii.noise._spheres import (
     scatter_on_sphere,
 )
 from radii.noise.base import NOISES, AdditiveNoise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @NOISES.register("radial")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-Stage = Literal["selection", "estimation", "prediction", "training", "order"]
+from radii._torch import torch
+from radii.noise._native import library
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Stage = Literal["selection", "estimation", "bound", "prediction", "training", "order"]
 
 _WORDS = 624  # 32-bit words in the state of MT19937
 _HEADER = 24  # bytes before them in the state that torch saves
@@ -23,7 +27,7 @@ class Stream:
     Attributes:
         seed: Of the run.
         index: Of the input in its data set, or of the epoch in training.
-        stage: What the draws are for; selection and estimation must not share any.
+        stage: What the draws are for; selection, estimation and bound must not share any.
         block: Number of the block of draws within the stage; 0 in training.
     """
 
@@ -31,6 +35,15 @@ class Stream:
     index: int
     stage: Stage
     block: int
+
+    def hashed(self, size: int) -> bytes:
+        """The first bytes of the SHAKE-128 hash of the name."""
+        name = f"radii/1/{self.seed}/{self.index}/{self.stage}/{self.block}"
+        return hashlib.shake_128(name.encode()).digest(size)
+
+    def uniform(self) -> float:
+        """A number in [0, 1) with 53 bits, which follows from the name alone."""
+        return (int.from_bytes(self.hashed(8), "little") >> 11) * 2.0**-53
 
 
 class Generators:
@@ -45,11 +58,16 @@ class Generators:
 
     Args:
         device: Where the draws are to lie.
+
+    Attributes:
+        name: What the generators are, as a ledger records it.
+        native: Compiled code that fills CPU tensors faster, for noise that has a use for it.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._generator = torch.Generator(device)
         self._cpu = device.type == "cpu"
+        self.native = library() if self._cpu else None
         self.name = {
             "cpu": "mt19937-shake128/1",
             "cuda": "philox4x32_10-shake128/1",
@@ -63,11 +81,9 @@ class Generators:
 
     def __call__(self, stream: Stream) -> torch.Generator:
         """The generator at the start of `stream`."""
-        name = f"radii/1/{stream.seed}/{stream.index}/{stream.stage}/{stream.block}".encode()
-        hashed = hashlib.shake_128(name)
         if not self._cpu:
-            return self._generator.manual_seed(int.from_bytes(hashed.digest(8), "little") >> 1)
-        words = np.frombuffer(hashed.digest(4 * _WORDS), dtype="<u4").astype(np.int64)
+            return self._generator.manual_seed(int.from_bytes(stream.hashed(8), "little") >> 1)
+        words = np.frombuffer(stream.hashed(4 * _WORDS), dtype="<u4").astype(np.int64)
         return self._generator.set_state(self._with(words))
 
     def _with(self, words: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:

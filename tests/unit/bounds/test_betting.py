@@ -9,6 +9,7 @@ import pytest
 from scipy import stats  # noqa: TID251 an independent reference
 
 from radii.bounds import BOUNDS, Betting, ClopperPearson
+from tests.reference.high_precision import CONTEXT
 
 CASES = [Betting(), Betting(truncated=True), Betting(prior=1.0), Betting(0.1, truncated=True)]
 each_bound = pytest.mark.parametrize("bound", CASES, ids=BOUNDS.spec_of)
@@ -77,3 +78,34 @@ def test_an_alpha_near_one_says_little_and_nothing_breaks() -> None:
 def test_refuses(prior: float) -> None:
     with pytest.raises(ValueError, match=rf"prior must be in \(0, 1\], got {prior}"):
         Betting(prior)
+
+
+def exact_log_wealth(bound: Betting, s: float, n: int, p: float) -> float:
+    """The integral of the mixture over its prior, to 60 digits, for a sum of scores."""
+    c, mp = CONTEXT.mpf(bound.prior), CONTEXT
+    s, p = mp.mpf(s), mp.mpf(p)
+    below = p if bound.truncated else 0
+    mixed = mp.betainc(s + c, n - s + c, below, 1) / mp.betainc(c, c, below, 1)
+    return float(mp.log(mixed) - s * mp.log(p) - (n - s) * mp.log(1 - p))
+
+
+@each_bound
+def test_real_sums_of_scores_against_40_digits(bound: Betting) -> None:
+    for n, alpha in ((3, 0.3), (20, 0.05), (300, 0.001)):
+        sums = np.array([0.5, 0.8, 1.25, 0.4 * n, 0.731 * n, n - 0.3, n - 1e-6])
+        draws = np.full(len(sums), n)
+        found = bound.mean_bounds(sums, sums, draws, alpha)
+        for s, lower, rest in zip(sums, found.pA_lower, found.pB_upper, strict=True):
+            assert exact_log_wealth(bound, s, n, lower) >= -np.log(alpha)
+            assert exact_log_wealth(bound, s, n, lower * (1 + 1e-7)) < -np.log(alpha)
+            assert rest == pytest.approx(1 - lower, rel=1e-9)
+
+
+@each_bound
+def test_the_bound_rises_with_the_sum_and_little_says_nothing(bound: Betting) -> None:
+    sums = np.concatenate([[0, 1e-300, 0.4999], np.linspace(0.5, 40, 800)])
+    found = bound.mean_bounds(sums, sums, np.full(len(sums), 40), 0.05)
+    assert np.all(np.diff(found.pA_lower) >= 0)
+    assert np.all(np.diff(found.pB_upper) <= 0)
+    assert found.pA_lower[:3].tolist() == [0, 0, 0]
+    assert found.pB_upper[:3].tolist() == [1, 1, 1]

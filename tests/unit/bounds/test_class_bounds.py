@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats  # noqa: TID251 an independent reference
 
-from radii.bounds import BOUNDS, ClopperPearson, MulticlassClopperPearson
+from radii.bounds import BOUNDS, ClopperPearson, EmpiricalBernstein, MulticlassClopperPearson
 from radii.records import Counts
 
 
@@ -69,5 +69,7 @@ def test_they_hold_together_with_probability_1_minus_alpha(name: str, alpha: flo
                 wrong = (bounds.pA_lower > p[0]) | (bounds.pB_upper < max(p[1:]) - 1e-15)
                 worst = max(worst, float(multinomial(votes, p)[wrong].sum()))
         assert worst <= alpha * (1 + 1e-12)
-        if not bound.anytime:  # which spends little of alpha at any one n
+        # Bounds for any n spend little of alpha at one, and the last term of EmpiricalBernstein
+        # leaves little of 25 votes.
+        if not bound.anytime and not isinstance(bound, EmpiricalBernstein):
             assert worst > alpha / 20  # it is not met by saying nothing

@@ -79,9 +79,42 @@ def test_where_several_cover_a_pair_the_plain_tight_one_is_taken() -> None:
 
 @pytest.mark.usefixtures("second")
 def test_where_none_of_several_is_tight_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GaussianL2, "tight", False)
+    for certificate in covering(Gaussian(0.5), "l2", 2).values():
+        monkeypatch.setattr(type(certificate), "tight", False)
     with pytest.raises(NotCoveredError, match=r"several certificates .* l2: .*second.*; name one"):
         find(Gaussian(0.5), "l2")
+
+
+@dataclass(frozen=True)
+class _NotTight(_Second):
+    """One in a norm that nothing else certifies."""
+
+    norm: ClassVar[Norm] = "l0"
+
+
+@dataclass(frozen=True)
+class _Tight(_NotTight):
+    """The same, tight."""
+
+    tight: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class _AlsoTight(_Tight):
+    """Another that is."""
+
+
+def test_where_no_plain_one_is_tight_the_single_tight_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    CERTIFICATES.names()
+    monkeypatch.setattr(CERTIFICATES, "_classes", dict(CERTIFICATES._classes))
+    CERTIFICATES.register("gaussian_l0")(_NotTight)
+    CERTIFICATES.register("gaussian_l0_first")(_Tight)
+    assert find(Gaussian(0.5), "l0") == _Tight(Gaussian(0.5))
+    CERTIFICATES.register("gaussian_l0_second")(_AlsoTight)
+    with pytest.raises(NotCoveredError, match=r"several .* l0: .*_first, gaussian_l0_second; name"):
+        find(Gaussian(0.5), "l0")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from radii.certificates import (
     RadialL1Functional,
     RadialL2Functional,
     RadialLinfFunctional,
+    _functional,
+    _functional_pairs,
     covering,
     find,
 )
@@ -103,6 +105,62 @@ def test_exponents_and_poles_far_out(shape: Any, exponent: float, pole: float, d
     assert np.all(kept(law, radius * (1 + 3e-5), half) < 1 - pA)
 
 
+@pytest.mark.parametrize(
+    ("shape", "exponent", "pole", "dim"),
+    [
+        ("ball", 2.0, 100.0, 784),
+        ("ball", 2.0, 700.0, 784),
+        ("polytope", 1.0, 100.0, 784),
+        ("polytope", 2.0, 700.0, 784),
+        ("polytope", 2.0, 0.01, 3072),
+        ("polytope", 1.0, 1.0, 5),
+    ],
+)
+def test_two_classes_lose_at_most_a_thousandth(
+    shape: Any, exponent: float, pole: float, dim: int
+) -> None:
+    law = RadialLaw(exponent, pole, dim, shape)
+    rng = np.random.default_rng(1)
+    pA = rng.uniform(0.2, 0.999, 60)
+    pB = np.minimum(0.9 * pA, 1 - pA) * 10 ** rng.uniform(-3, -0.05, 60)
+    radius = functional_radius(law, ClassBounds(pA, pB))
+
+    def left(r: FloatArray) -> FloatArray:
+        return kept(law, r, 1 - pA) + kept(law, r, pB) - 1
+
+    assert np.all(left(radius) > 0)
+    assert np.all(left(radius * (1 + (1e-3 if dim > 64 else 3e-3))) < 0)
+
+
+def test_small_radii_where_the_slope_has_no_limit() -> None:
+    # At pole = dim - 1 what a set loses to a shift r goes as r ln(1/r), steeper than any line.
+    law = RadialLaw(1.0, 1.0, 2, "polytope")
+    pA = np.array([0.7, 0.5, 0.35, 0.22, 0.5, 0.5])
+    pB = pA - np.array([1e-2, 1e-1, 1e-2, 5e-2, 1e-3, 1e-4])
+    pB[0] = 0.29
+    radius = functional_radius(law, ClassBounds(pA, pB))
+    assert np.all(radius > 0)
+    assert np.all(kept(law, radius, 1 - pA) + kept(law, radius, pB) > 1)
+
+
+def test_the_check_lowers_a_coarse_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    law, pA = RadialLaw(2.0, 3000.0, 3072, "ball"), np.linspace(0.9, 0.99999, 40)
+    half, bounds = np.full(pA.shape, 0.5), ClassBounds.one_sided(pA)
+    fine = functional_radius(law, bounds)
+    for cache in (_functional._middle, _functional_pairs.pair_table):
+        cache.cache_clear()
+    monkeypatch.setattr(_functional, "_NODES", 12)
+    monkeypatch.setattr(_functional_pairs, "_EFFORT", {"ball": (6, 1, 4)})
+    coarse = functional_radius(law, bounds)
+    assert np.all(kept(law, coarse, half) > 1 - pA)
+    assert np.min(coarse / fine) < 1 - 1e-5  # it has to be lowered more than the fine one
+    assert np.all(coarse > 0.95 * fine)
+    two = functional_radius(law, ClassBounds(pA, (1 - pA) / 3))
+    assert np.all(kept(law, two, 1 - pA) + kept(law, two, (1 - pA) / 3) > 1)
+    for cache in (_functional._middle, _functional_pairs.pair_table):
+        cache.cache_clear()
+
+
 def test_what_a_set_keeps_is_its_own_inverse() -> None:
     # T_r(T_r(u)) = u: the noise is symmetric, so that both hypotheses can be exchanged.
     law, u = RadialLaw(1.0, 30.0, 784, "polytope"), np.array([0.05, 0.3, 0.5, 0.8])
@@ -129,7 +187,7 @@ def test_another_norm_is_refused() -> None:
     with pytest.raises(NotCoveredError, match="RadialL2Functional does not cover Gaussian"):
         RadialL2Functional(wrong, 10)
     assert "radial_l2_functional" not in covering(Radial("l1", 1.0, 1.0), "l2", 10)
-    assert covering(Radial("l1", 1.0, 2.5), "l1", 10) == {}
+    assert "radial_l1_functional" not in covering(Radial("l1", 1.0, 2.5), "l1", 10)
     assert "radial_l1_functional" in covering(Radial("l1", 1.0, 1.0), "l1", 10)
     with pytest.raises(NotCoveredError, match=r"no certificate covers Radial noise in l2; .*: l1"):
         find(Radial("l1", 1.0, 1.0), "l2", "radial_l2_functional", dim=10)
@@ -140,6 +198,16 @@ def test_dimensions_in_which_there_is_no_such_noise_are_refused() -> None:
         RadialL2Functional(Radial("l2", 1.0, 2.0), 1)
     with pytest.raises(ValueError, match=r"pole must be at most dim - 1 .* got 8.5 with dim=9"):
         RadialLinfFunctional(Radial("linf", 1.0, 2.0, 8.5), 9)
+
+
+def test_one_that_does_not_exist_in_a_dimension_hides_no_other() -> None:
+    noise = Radial("l2", 1.0, 2.0, 8.5)
+    assert "radial_l2_functional" in covering(noise, "l2", 10)
+    assert "radial_l2_functional" not in covering(noise, "l2", 9)
+    with pytest.raises(ValueError, match=r"pole must be at most dim - 1 .* got 8.5 with dim=9"):
+        find(noise, "l2", "radial_l2_functional", dim=9)
+    with pytest.raises(ValueError, match="dim must be a whole number of at least 1, got 0"):
+        covering(noise, "l2", 0)
 
 
 def test_radius_is_finite_at_the_ends() -> None:

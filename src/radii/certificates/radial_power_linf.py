@@ -1,0 +1,37 @@
+"""The linf radius of radial power law noise by the differential method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from radii.certificates._radial_differential import RadialDifferential
+from radii.certificates.base import CERTIFICATES
+from radii.noise.radial_power import RadialPower
+from radii.records import Norm
+
+
+@CERTIFICATES.register("radial_power_linf")
+@dataclass(frozen=True)
+class RadialPowerLinf(RadialDifferential):
+    """`R = 1/2 integral over [pB_upper, pA_lower] of dp / Psi(p)`, open ball.
+
+    For noise of l1, l2 or linf norm; the worst direction is `(1, ..., 1)`.
+    `RadialDifferential` has the proof and says how the result errs low. Not tight: the sets that
+    grow fastest at different distances need not be shifts of each other. For pB = 0 the radius is
+    finite.
+
+    Reference:
+        Yang, Duan, Hu, Salman, Razenshteyn and Li 2020, arXiv:2002.08118, the differential
+        method and Table 1.
+
+    Example:
+        >>> from radii.records import ClassBounds
+        >>> noise = RadialPower(norm="linf", scale=1.0, exponent=2.0, a=4000.0)
+        >>> bounds = ClassBounds.one_sided(0.9)
+        >>> round(float(RadialPowerLinf(noise, dim=3072).radius(bounds)), 7)
+        0.0004124
+    """
+
+    noise: RadialPower
+    norm: ClassVar[Norm] = "linf"

@@ -1,0 +1,76 @@
+"""The recursion over counts, against one with fractions and against closed forms."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.special import betainc
+
+from radii.bounds._crossing import Walk, crossings
+
+
+def by_fractions(
+    looks: list[int], p: float, upper: list[int], lower: list[int]
+) -> tuple[list[Fraction], list[Fraction]]:
+    """Draw by draw, without rounding."""
+    chance, alive = Fraction(p), {0: Fraction(1)}
+    up, down, t = [], [], 0
+    for look, high, low in zip(looks, upper, lower, strict=True):
+        while t < look:
+            t += 1
+            alive = {
+                k: alive.get(k, Fraction(0)) * (1 - chance) + alive.get(k - 1, Fraction(0)) * chance
+                for k in range(t + 1)
+            }
+        up.append(sum((alive.pop(k) for k in list(alive) if k >= high), Fraction(0)))
+        down.append(sum((alive.pop(k) for k in list(alive) if k <= low), Fraction(0)))
+    down[-1] += sum(alive.values(), Fraction(0))
+    return up, down
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.93, 0.9999])
+@pytest.mark.parametrize(
+    ("looks", "upper", "lower"),
+    [
+        ([1], [1], [-1]),
+        ([3, 5, 40], [3, 6, 21], [-1, 2, 9]),
+        ([7, 19, 20, 61], [8, 18, 20, 60], [0, 1, 17, 2]),
+    ],
+)
+def test_every_chance_is_as_exact_as_it_says(
+    p: float, looks: list[int], upper: list[int], lower: list[int]
+) -> None:
+    found = crossings(np.array(looks), p, np.array(upper), np.array(lower))
+    exact = by_fractions(looks, p, upper, lower)
+    assert found.rounding < 1e-10
+    for values, truths in zip((found.up, found.down), exact, strict=True):
+        for value, truth in zip(values, truths, strict=True):
+            slack = Fraction(found.rounding) * truth + Fraction(found.dropped)
+            assert abs(Fraction(float(value)) - truth) <= slack
+    assert Fraction(found.most_up) >= sum(exact[0])
+    mean = sum(t * (a + b) for t, a, b in zip(looks, *exact, strict=True))
+    assert found.mean_draws == pytest.approx(float(mean), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "p", "k"), [(100_000, 0.5, 50_300), (100_000, 0.9998, 99_990)])
+def test_one_look_is_the_binomial_tail(n: int, p: float, k: int) -> None:
+    for looks in ([n], [n // 3, n // 2, n]):
+        claim = np.append(np.array(looks[:-1], dtype=np.int64) + 1, k)
+        found = crossings(np.array(looks), p, claim)
+        assert found.up[-1] == pytest.approx(betainc(k, n - k + 1, p), rel=1e-10)
+        assert 0 <= found.dropped < 1e-20
+        assert found.most_up > found.up.sum()
+
+
+@pytest.mark.parametrize("p", [0.02, 0.5, 0.97, 1 - 1e-7])
+@pytest.mark.parametrize("draws", [1, 33, 9_000])
+def test_a_step_leaves_out_no_more_than_it_says(draws: int, p: float) -> None:
+    (step,) = Walk(np.array([draws]), p).steps
+    k = step.first + np.arange(len(step.chances))
+    below = 1 - betainc(max(k[0], 1), draws - max(k[0], 1) + 1, p) if k[0] else 0.0
+    above = betainc(k[-1] + 1, draws - k[-1], p) if k[-1] < draws else 0.0
+    assert below <= step.rare + 1e-15  # 1 - x has no digits beyond
+    assert above <= step.rare < 1e-22
+    assert step.chances.sum() == pytest.approx(1, rel=1e-12)
