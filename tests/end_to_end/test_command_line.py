@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -97,6 +98,34 @@ def test_a_certificate_that_depends_on_the_dimension_needs_dim(radii):
         for dim in (100, 400)
     )
     assert small == pytest.approx(2 * large, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            ("radius", *NOISE, "--norm", norm, "--votes", 990, "--n", 1000, "--dim", 784, *form)
+            for norm in ("l1", "l2", "linf")
+            for form in ((), ("--json",))
+        ),
+        ("radius", "--noise", "laplace:b=1", "--norm", "l1", "--pA", 0.9),
+        *(("list", kind) for kind in ("noise", "bound", "certificate")),
+    ],
+)
+def test_what_needs_no_tensor_does_not_import_torch(line):
+    code = (
+        "import sys; from radii.cli.main import run; code = run(sys.argv[1:]); "
+        "slow = {'torch', 'matplotlib', 'jinja2', 'PIL'} & sys.modules.keys(); "
+        "sys.exit(f'{code} {sorted(slow)}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, line)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.stdout
+    assert done.stderr == "0 []\n"
 
 
 def test_report_in_every_format(radii, ledger, tmp_path):

@@ -12,7 +12,8 @@ from radii.cli.options import (
     AlphaOption,
     BaseOption,
     BatchOption,
-    BoundOption,
+    Compile,
+    CompileOption,
     DataOption,
     DataRootOption,
     DeviceOption,
@@ -23,7 +24,10 @@ from radii.cli.options import (
     Precision,
     PrecisionOption,
     SeedOption,
+    StopOption,
     SubsetOption,
+    Vote,
+    VoteOption,
     arguments,
     dataset_of,
     smoothed_base,
@@ -42,7 +46,11 @@ def certify(
     n0: Annotated[int, typer.Option("--n0", help="Draws that select the class.")] = 100,
     n: Annotated[int, typer.Option("--n", help="Draws that bound its probability.")] = 100_000,
     alpha: AlphaOption = 0.001,
-    bound: BoundOption = "clopper_pearson",
+    bound: Annotated[
+        str | None,
+        typer.Option("--bound", help="How votes become bounds; by default what suits --stop."),
+    ] = None,
+    stop: StopOption = "never",
     certificate: Annotated[
         str | None, typer.Option("--certificate", help="Which, where several apply.")
     ] = None,
@@ -55,6 +63,8 @@ def certify(
     device: DeviceOption = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     batch_size: BatchOption = None,
+    compilation: CompileOption = Compile.AUTO,
+    vote: VoteOption = Vote.HARD,
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,22 +75,28 @@ def certify(
     from radii.evaluation.report import Report
     from radii.evaluation.report import as_json as report_as_json
     from radii.smoothing import SamplingPlan
+    from radii.stopping import STOPS
 
     with arguments():
         plan = SamplingPlan(
             n0=n0,
             n=n,
             alpha=alpha,
-            bound=BOUNDS.build(bound),
+            bound=None if bound is None else BOUNDS.build(bound),
+            stop=STOPS.build(stop),
             block=block,
             seed=seed,
         )
         chosen = Subset.parse(subset)
     dataset = dataset_of(data, data_root)
     with arguments():
-        chosen.indices(len(dataset))
+        inputs = len(chosen.indices(len(dataset)))
+    each = plan.n0 + (plan.n // 10 if plan.stops_early else plan.n)
     loaded, smoothed = smoothed_base(
-        base, noise, dataset.num_classes, precision, device, batch_size
+        *(base, noise, dataset.num_classes, dataset.input_shape, precision, device, batch_size),
+        vote=vote,
+        compilation=compilation,
+        draws=inputs * each,
     )
     run = Run(
         smoothed=smoothed,
@@ -103,7 +119,8 @@ def certify(
 
 def certify_with_bar(run: Run, out: Path) -> None:
     """Certifies with a progress bar over all draws."""
-    draws = run.plan.n0 + run.plan.n
+    plan = run.plan.under(run.smoothed.noise)
+    draws = plan.n0 + plan.n
     with progress_bar("certifying", "samples") as bar:
         run.certify(
             out,

@@ -129,7 +129,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 def print_report(report: Report) -> None:
     """The certified-accuracy table of runs, and what to know before believing it."""
-    from radii.evaluation.report.rounding import exact, floored, percent_ceiled, percent_floored
+    from radii.rounding import exact, floored, percent_ceiled, percent_floored
 
     columns = ["run", ">inputs", ">ACR", ">abstained", *(f">{r}" for r in exact(report.radii))]
     rows = [

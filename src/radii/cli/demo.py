@@ -50,7 +50,7 @@ def demo(
         train_with_bar(training, base, resume=True)
         dataset = load("mnist5k@test")
         loaded, smoothed = smoothed_base(
-            str(base), NOISES.spec_of(noise), None, Precision.FLOAT32, device, None
+            str(base), NOISES.spec_of(noise), None, None, Precision.FLOAT32, device, None
         )
         run = Run(
             smoothed=smoothed,

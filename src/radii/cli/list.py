@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,17 +29,23 @@ class Kind(StrEnum):
     DATASET = "dataset"
 
 
+_HOMES = {
+    Kind.NOISE: ("radii.noise", "NOISES"),
+    Kind.BOUND: ("radii.bounds", "BOUNDS"),
+    Kind.CERTIFICATE: ("radii.certificates", "CERTIFICATES"),
+    Kind.OBJECTIVE: ("radii.objectives", "OBJECTIVES"),
+    Kind.SCHEDULE: ("radii.training", "SCHEDULES"),
+    Kind.ARCHITECTURE: ("radii.models", "ARCHITECTURES"),
+    Kind.DATASET: ("radii.data", "DATASETS"),
+}
+
+
 def list_members(
     kind: Annotated[Kind | None, typer.Argument(help="Only of this kind.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Every noise, bound, certificate, objective, architecture and data set."""
-    entries = [
-        entry
-        for registry in _registries()
-        if kind is None or registry.kind == kind
-        for entry in registry.entries()
-    ]
+    entries = [entry for registry in _registries(kind) for entry in registry.entries()]
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return
@@ -56,13 +64,8 @@ def list_members(
     print_table(["kind", "name", "parameters", "reference"], rows)
 
 
-def _registries() -> tuple[Registry[Any], ...]:
-    from radii.bounds import BOUNDS
-    from radii.certificates import CERTIFICATES
-    from radii.data import DATASETS
-    from radii.models import ARCHITECTURES
-    from radii.noise import NOISES
-    from radii.objectives import OBJECTIVES
-    from radii.training import SCHEDULES
-
-    return (NOISES, BOUNDS, CERTIFICATES, OBJECTIVES, SCHEDULES, ARCHITECTURES, DATASETS)
+def _registries(kind: Kind | None) -> Iterator[Registry[Any]]:
+    """Those of a kind, or of every kind; only what is listed is imported."""
+    for each in Kind if kind is None else (kind,):
+        package, name = _HOMES[each]
+        yield getattr(importlib.import_module(package), name)

@@ -32,6 +32,21 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class Compile(StrEnum):
+    """Whether the base classifier is compiled."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class Vote(StrEnum):
+    """What each draw counts for."""
+
+    HARD = "hard"
+    SOFT = "soft"
+
+
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="Smoothing noise, for example gaussian:sigma=0.5.")
 ]
@@ -56,6 +71,14 @@ AlphaOption = Annotated[
     float, typer.Option("--alpha", help="Probability that what is said of one input is wrong.")
 ]
 BoundOption = Annotated[str, typer.Option("--bound", help="How votes become bounds on pA and pB.")]
+StopOption = Annotated[
+    str,
+    typer.Option(
+        "--stop",
+        help="When an input has enough votes: never, at_radius:R, radii:R1,R2,... or "
+        "precision:rel=0.02.",
+    ),
+]
 SubsetOption = Annotated[
     str, typer.Option("--subset", help="all, first:N, every:K or random:N,seed=S.")
 ]
@@ -72,6 +95,16 @@ DeviceOption = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", help="Of the base classifier; bfloat16 is another classifier."),
+]
+CompileOption = Annotated[
+    Compile,
+    typer.Option(
+        "--compile", help="Compile the base classifier; auto does if the run is long enough."
+    ),
+]
+VoteOption = Annotated[
+    Vote,
+    typer.Option("--vote", help="Count labels, or add up softmax scores: another classifier."),
 ]
 BatchOption = Annotated[
     int | None,
@@ -97,9 +130,13 @@ def smoothed_base(
     base: str,
     noise: str,
     num_classes: int | None,
+    shape: tuple[int, ...] | None,
     precision: Precision,
     device: str,
     batch_size: int | None,
+    vote: Vote = Vote.HARD,
+    compilation: Compile = Compile.OFF,
+    draws: int = 0,
 ) -> tuple[Base, SmoothedClassifier]:
     """The base classifier of a reference, and the smoothed classifier made of it.
 
@@ -107,13 +144,17 @@ def smoothed_base(
         base: The reference.
         noise: A spec.
         num_classes: Of the data set, for base classifiers that do not say how many they have.
+        shape: Of one input, where it is known.
         precision: Of the base classifier.
         device: What the user wrote.
         batch_size: What the user wrote.
+        vote: What each draw counts for.
+        compilation: What the user wrote.
+        draws: About how many forward passes there will be, of one input each.
     """
     import sys
 
-    from radii.models import device_named, load_base
+    from radii.models import device_named, load_base, worth_compiling
     from radii.noise import NOISES
     from radii.smoothing import SmoothedClassifier
 
@@ -125,6 +166,12 @@ def smoothed_base(
     loaded = load_base(base)
     with arguments():
         module = loaded.prepared(target, precision.value)
+        compiled = compilation == Compile.ON
+        taken = loaded.input_shape or shape
+        if compilation == Compile.AUTO and taken is not None:
+            compiled = worth_compiling(module, taken, draws)
+        if compiled:
+            module = loaded.prepared(target, precision.value, compiled=True)
         if loaded.num_classes is None and num_classes is None:
             raise ValueError(f"{base!r} does not say how many classes it has: pass --data")
         smoothed = SmoothedClassifier(
@@ -134,6 +181,7 @@ def smoothed_base(
             input_shape=loaded.input_shape,
             device=target,
             batch_size=batch_size,
+            vote=vote.value,
         )
     return loaded, smoothed
 

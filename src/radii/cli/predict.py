@@ -73,7 +73,7 @@ def predict(
         images = read_images(files or [])
         names, labels = [str(file) for file in files or []], [None] * len(images)
         inputs, num_classes = enumerate(images), None
-    loaded, smoothed = smoothed_base(base, noise, num_classes, precision, device, batch_size)
+    loaded, smoothed = smoothed_base(base, noise, num_classes, None, precision, device, batch_size)
     predictions: list[Prediction] = []
     with progress_bar("predicting", "samples") as bar:
         bar.start(len(names), 0, steps_each=n)

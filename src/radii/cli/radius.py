@@ -46,9 +46,9 @@ def radius(
 ) -> None:
     """Turns probabilities or votes into certified radii; no classifier is needed."""
     from radii.certificates import CERTIFICATES, covering, find
-    from radii.evaluation.report.rounding import floored
     from radii.noise import NOISES
     from radii.registry import reference_of
+    from radii.rounding import floored
 
     with arguments():
         distribution = NOISES.build(noise)
@@ -93,6 +93,9 @@ def radius(
         for name, each in applying.items()
     ]
     print_table(["certificate", f">{norm.value} radius", "tight", "reference"], rows)
+    for name, each in applying.items():
+        if each.domain is not None:
+            print_line(f"note: {name} is about {each.domain}.")
 
 
 def _bounds(

@@ -2,10 +2,14 @@
 
     meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
     inputs("index" INTEGER PRIMARY KEY, label INTEGER, prediction INTEGER, radius REAL,
-           pA_lower REAL, pB_upper REAL, n0_votes TEXT, n_votes TEXT, samples INTEGER, seconds REAL)
+           pA_lower REAL, pB_upper REAL, n0_votes TEXT, n_votes TEXT, samples INTEGER, seconds REAL,
+           claim TEXT)
 
 `prediction` is NULL where the run abstained. `n0_votes` and `n_votes` are JSON objects from class
-to votes, with every class that got one.
+to votes, with every class that got one. In a run with soft votes a class has the pair of the sum of
+its scores and the sum of their squares. `n0_votes` is empty where the noise was enumerated. `claim`
+is the JSON pair of draws and votes at the look that gave `pA_lower`, in a run that stops early, and
+otherwise NULL. The first ledgers have no such column.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,9 +28,13 @@ import filelock
 import numpy as np
 
 from radii.errors import LedgerError
-from radii.records import Certification, Counts
+from radii.records import Certification, Claim, SoftVotes, Votes
 
 FORMAT = "radii-ledger/1"
+_SINCE_THEN = {
+    "vote": "hard",
+    "stop": "never", "compile": "off",
+}  # what keys that the first ledgers do not have would have said
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,7 +48,8 @@ CREATE TABLE inputs (
     n0_votes TEXT NOT NULL,
     n_votes TEXT NOT NULL,
     samples INTEGER NOT NULL,
-    seconds REAL NOT NULL
+    seconds REAL NOT NULL,
+    claim TEXT
 );
 """
 
@@ -56,10 +65,14 @@ class Row:
         radius: Certified radius in input units, unrounded; 0 where it abstained.
         pA_lower: Bound below the probability of the class selected.
         pB_upper: Bound above the probability of every other class.
-        n0_votes: Class to votes, of the draws that selected the class.
+        n0_votes: Class to votes, of the draws that selected the class; soft votes are the sum of
+            the scores of a class.
         n_votes: Class to votes, of the draws that bounded its probability.
         samples: Draws spent on this input.
         seconds: Wall-clock time spent on it.
+        n0_squares: Class to the sum of squared scores behind `n0_votes`; empty for hard votes.
+        n_squares: The same behind `n_votes`.
+        claim: The look that gave `pA_lower`; None in a run that does not stop early.
     """
 
     index: int
@@ -68,10 +81,13 @@ class Row:
     radius: float
     pA_lower: float
     pB_upper: float
-    n0_votes: Mapping[int, int]
-    n_votes: Mapping[int, int]
+    n0_votes: Mapping[int, float]
+    n_votes: Mapping[int, float]
     samples: int
     seconds: float
+    n0_squares: Mapping[int, float] = field(default_factory=dict)
+    n_squares: Mapping[int, float] = field(default_factory=dict)
+    claim: Claim | None = None
 
     @classmethod
     def of(cls, index: int, label: int, result: Certification, seconds: float) -> Row:
@@ -83,10 +99,13 @@ class Row:
             radius=result.radius,
             pA_lower=result.pA_lower,
             pB_upper=result.pB_upper,
-            n0_votes=_sparse(result.selection),
-            n_votes=_sparse(result.estimation),
-            samples=int(result.selection.n + result.estimation.n),
+            n0_votes=_votes(result.selection),
+            n_votes=_votes(result.estimation),
+            samples=sum(int(votes.n) for votes in (result.selection, result.estimation) if votes),
             seconds=seconds,
+            n0_squares=_squares(result.selection),
+            n_squares=_squares(result.estimation),
+            claim=result.claim,
         )
 
 
@@ -185,7 +204,7 @@ class LedgerWriter:
         """Stores finished inputs, all in one transaction."""
         with self._connection:
             self._connection.executemany(
-                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [_values(row) for row in rows],
             )
         self.done |= {row.index for row in rows}
@@ -196,6 +215,9 @@ class LedgerWriter:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
                 self._compare(_read_meta(connection, self.path))
+                columns = connection.execute("PRAGMA table_info(inputs)").fetchall()
+                if "claim" not in {column[1] for column in columns}:
+                    connection.execute("ALTER TABLE inputs ADD COLUMN claim TEXT")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if not tables:
@@ -223,6 +245,7 @@ class LedgerWriter:
             )
 
     def _compare(self, there: Mapping[str, Any]) -> None:
+        there = {**_SINCE_THEN, **there}
         for key, here in self._spec.items():
             if there.get(key) != here:
                 raise LedgerError(
@@ -231,8 +254,18 @@ class LedgerWriter:
                 )
 
 
-def _sparse(counts: Counts) -> dict[int, int]:
-    return {int(label): int(counts.votes[label]) for label in np.flatnonzero(counts.votes)}
+def _votes(votes: Votes | None) -> dict[int, float]:
+    if isinstance(votes, SoftVotes):
+        return {label: float(votes.sums[label]) for label in np.flatnonzero(votes.sums).tolist()}
+    if votes is None:
+        return {}
+    return {label: int(votes.votes[label]) for label in np.flatnonzero(votes.votes).tolist()}
+
+
+def _squares(votes: Votes | None) -> dict[int, float]:
+    if not isinstance(votes, SoftVotes):
+        return {}
+    return {label: float(votes.squares[label]) for label in np.flatnonzero(votes.sums).tolist()}
 
 
 def _values(row: Row) -> tuple[Any, ...]:
@@ -244,16 +277,25 @@ def _values(row: Row) -> tuple[Any, ...]:
         row.radius,
         row.pA_lower,
         row.pB_upper,
-        json.dumps(row.n0_votes),
-        json.dumps(row.n_votes),
+        _paired(row.n0_votes, row.n0_squares),
+        _paired(row.n_votes, row.n_squares),
         row.samples,
         row.seconds,
+        None if row.claim is None else json.dumps([row.claim.draws, row.claim.votes]),
     )
 
 
 def _row(values: Sequence[Any]) -> Row:
-    votes = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
-    return Row(*values[:6], *votes, *values[8:])
+    found = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
+    sums = [{k: v[0] if isinstance(v, list) else v for k, v in each.items()} for each in found]
+    squares = [{k: v[1] for k, v in each.items() if isinstance(v, list)} for each in found]
+    claim = Claim(*json.loads(values[10])) if len(values) > 10 and values[10] else None
+    return Row(*[*values[:6], *sums, *values[8:10], *squares, claim])
+
+
+def _paired(sums: Mapping[int, float], squares: Mapping[int, float]) -> str:
+    """JSON of votes, with the squares beside them if they are soft."""
+    return json.dumps({k: [v, squares[k]] for k, v in sums.items()} if squares else dict(sums))
 
 
 def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
 from radii.errors import DataError
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
-from radii.models import Base
+from radii.models import Base, Compiled
 from radii.noise import NOISES, Generators, Stream
 from radii.provenance import git_revision, versions
 from radii.records import FloatArray, IntArray, Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
+from radii.stopping import STOPS
 
 _SECONDS_BETWEEN_COMMITS = 0.5
 
@@ -77,14 +78,14 @@ class Run:
         """
         dim = math.prod(self.dataset.input_shape)
         chosen = self.smoothed.certificate(self.norm, self.certificate, dim=dim)
-        self.plan.check(self.smoothed.num_classes)
+        plan = self.plan.under(self.smoothed.noise)
+        plan.check(self.smoothed.num_classes, self.smoothed.vote)
         indices = self.subset.indices(len(self.dataset))
         self._check_fit(indices)
-        plan = self.plan
         if plan.seed is None and path.is_file() and path.stat().st_size:
             plan = replace(plan, seed=Ledger(path).meta["seed"])
         plan = plan.seeded()
-        with LedgerWriter(path, self._spec(plan, chosen), self._notes()) as ledger:
+        with LedgerWriter(path, self._spec(plan, chosen), self._notes(chosen)) as ledger:
             left = [int(index) for index in indices if int(index) not in ledger.done]
             if on_start is not None:
                 on_start(len(indices), len(indices) - len(left))
@@ -140,27 +141,31 @@ class Run:
             "noise": NOISES.spec_of(self.smoothed.noise),
             "norm": self.norm,
             "certificate": CERTIFICATES.name_of(certificate),
-            "bound": BOUNDS.spec_of(plan.bound),
+            "bound": BOUNDS.spec_of(plan.course(certificate).bound),
+            "stop": STOPS.spec_of(plan.stop),
             "alpha": plan.alpha,
             "n0": plan.n0,
             "n": plan.n,
             "block": plan.block,
             "seed": plan.seed,
-            "generator": Generators(device).name,
+            "generator": self.smoothed.noise.generator_name(Generators(device)),
+            "vote": self.smoothed.vote,
             "subset": str(self.subset),
             "data_fingerprint": self.dataset.fingerprint,
             "base_sha256": self.base.sha256,
             "num_classes": self.smoothed.num_classes,
             "precision": self.precision,
+            "compile": "on" if isinstance(self.smoothed.base, Compiled) else "off",
             "device": device.type,
         }
 
-    def _notes(self) -> dict[str, Any]:
+    def _notes(self, certificate: Certificate) -> dict[str, Any]:
         device = self.smoothed.resolve_device()
         cuda = device.type == "cuda"
         return {
             "base": self.base.reference,
             "data": self.dataset.reference,
+            "domain": certificate.domain,
             "data_examples": len(self.dataset),
             "class_names": list(self.dataset.class_names),
             "versions": versions(),
@@ -185,7 +190,10 @@ def noisy_copies(ledger: Ledger, x: Tensor, index: int, copies: int) -> FloatArr
         `(copies, *shape)` float64.
     """
     noise = NOISES.build(ledger.meta["noise"])
-    stream = Stream(ledger.meta["seed"], index, "estimation", 0)
     rows = x.expand(min(ledger.meta["block"], ledger.meta["n"]), *x.shape)
-    drawn = noise.apply(rows, generator=Generators(torch.device("cpu"))(stream))
+    if noise.num_outcomes is not None:
+        drawn = noise.outcomes(rows, first=0)
+    else:
+        stream = Stream(ledger.meta["seed"], index, "estimation", 0)
+        drawn = noise.at(rows, stream, Generators(torch.device("cpu")))
     return np.asarray(drawn[:copies].numpy(), dtype=np.float64)

@@ -6,6 +6,8 @@ from radii.models.base import Normalize as Normalize
 from radii.models.base import Normalized as Normalized
 from radii.models.base import initialise as initialise
 from radii.models.checkpoint import save_base as save_base
+from radii.models.compiled import Compiled as Compiled
+from radii.models.compiled import worth_compiling as worth_compiling
 from radii.models.densenet import DenseNet40 as DenseNet40
 from radii.models.devices import device_named as device_named
 from radii.models.lenet import LeNet as LeNet

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from radii.errors import BaseClassifierError, did_you_mean
 from radii.models.base import ARCHITECTURES
 from radii.models.checkpoint import read_base
+from radii.models.compiled import Compiled
 from radii.models.precision import InPrecision
 from radii.models.weights import weights_sha256
 
@@ -48,12 +49,16 @@ class Base:
     details: dict[str, object]
 
     def prepared(
-        self, device: torch.device, precision: Literal["float32", "bfloat16"]
+        self,
+        device: torch.device,
+        precision: Literal["float32", "bfloat16"],
+        *,
+        compiled: bool = False,
     ) -> Callable[[Tensor], Tensor]:
         """The base classifier on a device, in a precision; a function is left as it is.
 
         Raises:
-            ValueError: If bfloat16 is asked of a function.
+            ValueError: If bfloat16 or compilation is asked of a function.
         """
         if not isinstance(self.module, nn.Module):
             if precision != "float32":
@@ -61,9 +66,16 @@ class Base:
                     f"precision must be float32 for {self.reference!r}, which is a function and "
                     f"not an nn.Module, got {precision!r}"
                 )
+            if compiled:
+                raise ValueError(
+                    f"{self.reference!r} is a function and not an nn.Module, and cannot be "
+                    f"compiled; leave compilation off"
+                )
             return self.module
         module = self.module.to(device)
-        return module if precision == "float32" else InPrecision(module).eval()
+        if precision != "float32":
+            module = InPrecision(module).eval()
+        return Compiled(module) if compiled else module
 
 
 def load_base(reference: str) -> Base:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import betainc
 from torch import Tensor
 
+from radii.bounds.exact import Exact
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
-from radii.records import Certification, Counts, FloatArray, IntArray, Prediction
+from radii.noise.streams import Stage, Stream
+from radii.records import (
+    Certification,
+    Claim,
+    ClassBounds,
+    Counts,
+    FloatArray,
+    IntArray,
+    Prediction,
+    Votes,
+)
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
+from radii.stopping.base import Course
 
 # The relative error of SciPy's betainc at 1/2 was at most 1e-12 for n up to 1e6.
 _MARGIN = 2.0**-32
@@ -26,43 +39,105 @@ def certify(
 ) -> Iterator[tuple[int, Certification]]:
     """CERTIFY for each input: select, estimate, bound, radius.
 
-    Selection and estimation draw from streams of their own, so both can be under way at once.
+    Selection and estimation draw from streams of their own, so both can be under way at once. A
+    noise that is enumerated needs no selection: the votes on all its outcomes are exact.
 
     Args:
         sampler: The base classifier under noise.
         inputs: Pairs of index and `(*shape)` float32 input.
-        plan: Draws, alpha, bound.
+        plan: Draws, alpha, bound; for the sampler's noise, as `SamplingPlan.under` makes it.
         certificate: For the sampler's noise.
 
     Yields:
-        Index and certification, in the order of the inputs.
+        Index and certification of each input.
 
     Reference:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1.
     """
-    requests = (
-        Request(index, x, {"selection": plan.n0, "estimation": plan.n}) for index, x in inputs
-    )
-    for request, counts in sampler.run(requests):
+    if plan.stops_early:
+        yield from _certify_early(sampler, inputs, plan, certificate)
+        return
+    stages: dict[Stage, int] = {"selection": plan.n0, "estimation": plan.n}
+    draws = {stage: count for stage, count in stages.items() if count}
+    for request, votes in sampler.run(Request(index, x, draws) for index, x in inputs):
+        estimation = votes["estimation"]
+        if isinstance(estimation, Counts):
+            tie = Stream(sampler.seed, request.index, "bound", 0).uniform()
+            estimation = replace(estimation, tie=np.array(tie))
+        yield request.index, decide(votes.get("selection"), estimation, plan, certificate)
+
+
+def _certify_early(
+    sampler: Sampler,
+    inputs: Iterable[tuple[int, Tensor]],
+    plan: SamplingPlan,
+    certificate: Certificate,
+) -> Iterator[tuple[int, Certification]]:
+    """`certify` for a plan that stops early: votes are looked at as its course says."""
+    course = plan.course(certificate)
+    watches: dict[int, _Watch] = {}
+
+    def requests() -> Iterator[Request]:
+        for index, x in inputs:
+            watch = watches[index] = _Watch(course)
+            draws: dict[Stage, int] = {"selection": plan.n0, "estimation": int(course.looks[0])}
+            yield Request(index, x, draws, watch.more)
+
+    for request, votes in sampler.run(requests()):
+        watch = watches.pop(request.index)
         yield (
             request.index,
-            decide(counts["selection"], counts["estimation"], plan, certificate),
+            decide(votes["selection"], votes["estimation"], plan, certificate, watch.claim),
         )
 
 
+class _Watch:
+    """Looks at the votes of one input, and remembers the look that claimed most."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._lower = 0.0
+        self.claim = Claim(0, 0)
+
+    def more(self, votes: Mapping[Stage, Votes]) -> int:
+        """How many further draws are wanted."""
+        selection, estimation = votes["selection"], votes["estimation"]
+        assert isinstance(estimation, Counts)
+        look, k = int(estimation.n), int(estimation.of(selection.top))
+        lower = float(self._course.lower(look, k))
+        if lower > self._lower:
+            self._lower, self.claim = lower, Claim(look, k)
+        if bool(self._course.done(look, k, self._lower)):
+            return 0
+        return int(self._course.looks[self._course.at(look) + 1]) - look
+
+
 def decide(
-    selection: Counts, estimation: Counts, plan: SamplingPlan, certificate: Certificate
+    selection: Votes | None,
+    estimation: Votes,
+    plan: SamplingPlan,
+    certificate: Certificate,
+    claim: Claim | None = None,
 ) -> Certification:
-    """What counts certify of one input; the live run and every later reading call this.
+    """What votes certify of one input; the live run and every later reading call this.
 
     Args:
-        selection: `(num_classes,)` votes that select the class.
+        selection: `(num_classes,)` votes that select the class; None if the bound is exact.
         estimation: `(num_classes,)` votes, independent of those, that bound its probability.
-        plan: Alpha and bound; its n is not read.
+        plan: Alpha and bound; its n is read only if it stops early.
         certificate: For the noise under which the votes were cast.
+        claim: The look that claimed most, if the plan stops early.
     """
-    top = selection.top
-    bounds = plan.bound.class_bounds(estimation, top, plan.alpha)
+    if selection is None and not isinstance(plan.bound, Exact):
+        raise ValueError("votes that select the class must be given, unless the bound is exact")
+    top = (estimation if selection is None else selection).top
+    if not plan.stops_early:
+        bounds = plan.fixed_bound.class_bounds(estimation, top, plan.alpha)
+    elif claim is None:
+        raise ValueError("the claim must be given where the plan stops early")
+    else:
+        lower = plan.course(certificate).lower(claim.draws, claim.votes) if claim.draws else 0.0
+        bounds = ClassBounds.one_sided(lower)
     radius = certificate.radius(bounds)
     certified = bounds.pA_lower > bounds.pB_upper
     return Certification(
@@ -72,6 +147,7 @@ def decide(
         pB_upper=float(bounds.pB_upper),
         selection=selection,
         estimation=estimation,
+        claim=claim,
     )
 
 
@@ -80,7 +156,8 @@ def predict(
 ) -> Iterator[tuple[int, Prediction]]:
     """PREDICT for each input: the top class, if a two-sided binomial test tells it from the next.
 
-    With probability at least `1 - alpha` the answer is the smoothed classifier's or None.
+    With probability at least `1 - alpha` the answer is the smoothed classifier's or None. For noise
+    that is enumerated the answer is exact, and None only where two classes are equally likely.
 
     Args:
         sampler: The base classifier under noise.
@@ -94,12 +171,16 @@ def predict(
     Reference:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1, and Hung and Fithian 2019.
     """
-    check_prediction(n, alpha)
-    for request, counts in sampler.run(Request(i, x, {"prediction": n}) for i, x in inputs):
+    outcomes = sampler.noise.num_outcomes
+    if outcomes is None:
+        check_prediction(n, alpha)
+    requests = (Request(index, x, {"prediction": outcomes or n}) for index, x in inputs)
+    for request, counts in sampler.run(requests):
         votes = counts["prediction"]
+        assert isinstance(votes, Counts)
         top = votes.top
         k, other = votes.of(top), votes.runner_up_votes(top)
-        p_value = float(two_sided_p_value(k, k + other))
+        p_value = float(k == other if outcomes else two_sided_p_value(k, k + other))
         yield (
             request.index,
             Prediction(int(top) if p_value <= alpha else None, p_value, votes),

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from radii.certificates.base import Certificate, find
-from radii.errors import BaseClassifierError, NotCoveredError
+from radii.errors import BaseClassifierError, NotCoveredError, PlanError
 from radii.noise.base import Noise
 from radii.records import Certification, Norm, Prediction
 from radii.smoothing import certify as algorithms
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Sampler
+from radii.smoothing.tally import Vote
 
 Inputs = Tensor | npt.NDArray[Any]
 
@@ -39,6 +40,8 @@ class SmoothedClassifier:
             image) is one input and one with an even number is a batch.
         device: Where noise is drawn; by default the device of the base classifier's parameters.
         batch_size: Draws that the device works on at once; by default as many as suit the inputs.
+        vote: "hard" counts the label of each draw. "soft" adds up the softmax of its scores, so
+            that `P(base(x + delta) = c)` becomes the mean score of class c: another classifier.
 
     Example:
         >>> import numpy as np
@@ -58,6 +61,7 @@ class SmoothedClassifier:
     input_shape: tuple[int, ...] | None = None
     device: torch.device | str | None = None
     batch_size: int | None = None
+    vote: Vote = "hard"
 
     def __post_init__(self) -> None:
         if self.num_classes < 2:
@@ -88,13 +92,12 @@ class SmoothedClassifier:
         """
         inputs, single = self._batch(x)
         chosen = self.certificate(norm, certificate, dim=math.prod(inputs.shape[1:]))
-        results = [
-            certification
-            for _, certification in self.certify_each(
+        found = dict(
+            self.certify_each(
                 enumerate(inputs), plan or SamplingPlan(), norm=norm, certificate=chosen
             )
-        ]
-        return results[0] if single else results
+        )
+        return found[0] if single else [found[index] for index in range(len(inputs))]
 
     def certify_each(
         self,
@@ -107,13 +110,14 @@ class SmoothedClassifier:
     ) -> Iterator[tuple[int, Certification]]:
         """`certify` for a stream of `(index, input)`; inputs are taken as the device needs them.
 
+        Each result comes as soon as it is known, so not always in the order of the inputs.
         A certificate that depends on the dimension of the input needs `input_shape`.
         The index names the random streams of its input, so each must occur once. `on_draws` is told
         the number of draws of each batch.
         """
         chosen = self.certificate(norm, certificate)
-        plan = plan.seeded()
-        plan.check(self.num_classes)
+        plan = plan.under(self.noise).seeded()
+        plan.check(self.num_classes, self.vote)
         return algorithms.certify(self._sampler(plan, on_draws), self._moved(inputs), plan, chosen)
 
     def predict(
@@ -132,11 +136,8 @@ class SmoothedClassifier:
             BaseClassifierError: If the base classifier is in training mode or its answers are off.
         """
         inputs, single = self._batch(x)
-        results = [
-            prediction
-            for _, prediction in self.predict_each(enumerate(inputs), n, alpha, seed=seed)
-        ]
-        return results[0] if single else results
+        found = dict(self.predict_each(enumerate(inputs), n, alpha, seed=seed))
+        return found[0] if single else [found[index] for index in range(len(inputs))]
 
     def predict_each(
         self,
@@ -148,7 +149,12 @@ class SmoothedClassifier:
         on_draws: Callable[[int], object] | None = None,
     ) -> Iterator[tuple[int, Prediction]]:
         """`predict` for a stream of `(index, input)`; see `certify_each`."""
-        algorithms.check_prediction(n, alpha)
+        if self.noise.num_outcomes is None:
+            algorithms.check_prediction(n, alpha)
+        if self.vote == "soft":
+            raise PlanError(
+                "predict tests votes, and soft votes are none: certify, or take hard votes."
+            )
         sampler = self._sampler(SamplingPlan(seed=seed).seeded(), on_draws)
         return algorithms.predict(sampler, self._moved(inputs), n, alpha)
 
@@ -207,6 +213,7 @@ class SmoothedClassifier:
             block=plan.block,
             device=self.resolve_device(),
             batch_size=self.batch_size,
+            vote=self.vote,
             on_draws=on_draws,
         )
 

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from radii.bounds.base import Bound
+from radii.bounds.base import BOUNDS, Bound
 from radii.bounds.clopper_pearson import ClopperPearson
+from radii.bounds.exact import Exact
+from radii.certificates.base import Certificate
 from radii.errors import PlanError
+from radii.noise.base import Noise
 from radii.records import Counts
+from radii.smoothing.tally import Vote
+from radii.stopping.base import Course, Stop
+from radii.stopping.never import Never
 
 _MOST = 10_000  # draws up to which the least sufficient n is looked for
 
@@ -21,12 +27,17 @@ class SamplingPlan:
 
     Attributes:
         n0: Draws that select the class.
-        n: Draws that bound its probability, fixed before looking.
+        n: Draws that bound its probability: fixed before looking, or the most if it stops early.
         alpha: Probability that anything said about one input is wrong.
-        bound: How votes become bounds on pA and pB.
+        bound: How votes become bounds on pA and pB. None takes the one that suits the stopping
+            rule: `clopper_pearson` for `never`.
+        stop: When an input has enough votes.
         block: Draws in one block of the random stream. It is part of what names the noise: another
             block size draws other noise. On CPU a block passes through the base classifier alone.
         seed: Of the random streams; None asks the operating system for one.
+
+    For noise that is enumerated a plan has an exact bound, no selection (n0 = 0) and alpha = 0;
+    `under` makes it.
 
     Reference:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1.
@@ -35,25 +46,85 @@ class SamplingPlan:
     n0: int = 100
     n: int = 100_000
     alpha: float = 0.001
-    bound: Bound = field(default_factory=ClopperPearson)
+    bound: Bound | None = None
+    stop: Stop = field(default_factory=Never)
     block: int = 100
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n0", "n", "block"):
+        exact = isinstance(self.bound, Exact)
+        for name, least in (("n0", 0 if exact else 1), ("n", 1), ("block", 1)):
             value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            if not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}"
+                )
             object.__setattr__(self, name, int(value))
-        if not 0 < self.alpha < 1:
+        if exact and (self.n0, self.alpha) != (0, 0):
+            raise ValueError(
+                f"n0 and alpha must be 0 with an exact bound, got n0={self.n0}, alpha={self.alpha}"
+            )
+        if not exact and not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
 
-    def check(self, num_classes: int) -> None:
+    def under(self, noise: Noise) -> SamplingPlan:
+        """This plan, or for noise that is enumerated the one that meets each outcome once.
+
+        Raises:
+            PlanError: If the bound is exact and the noise is not enumerated, or the plan stops
+                early and the noise is.
+        """
+        if noise.num_outcomes is not None:
+            if self.stops_early:
+                raise PlanError(
+                    "noise that is enumerated meets each outcome once, and there is nothing to "
+                    "save: leave the stopping rule out."
+                )
+            return SamplingPlan(
+                n0=0, n=noise.num_outcomes, alpha=0, bound=Exact(), block=self.block, seed=0
+            )
+        if isinstance(self.bound, Exact):
+            raise PlanError(
+                f"an exact bound needs noise that is enumerated, got {noise!r}; take another bound."
+            )
+        return self
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether an input may have enough votes before n draws."""
+        return not isinstance(self.stop, Never)
+
+    @property
+    def fixed_bound(self) -> Bound:
+        """The bound where nothing stops early."""
+        return self.bound or ClopperPearson()
+
+    def course(self, certificate: Certificate) -> Course:
+        """The stopping rule made ready for one certificate.
+
+        Raises:
+            PlanError: If the bound does not hold at every stopping time, or nothing could be
+                claimed.
+        """
+        return self.stop.course(self.n, self.alpha, self.bound, certificate, multiple=self.block)
+
+    def check(self, num_classes: int, vote: Vote = "hard") -> None:
         """Refuses a plan under which no input could ever be certified.
 
         Raises:
-            PlanError: If even n votes of n do not put the top class above the others.
+            PlanError: If even n votes of n do not put the top class above the others, or the bound
+                takes no soft votes where they are asked for.
         """
+        if self.stops_early:
+            if vote == "soft":
+                raise PlanError("soft votes need all n draws: leave the stopping rule out.")
+            return  # `course` refuses what could claim nothing
+        if vote == "soft" and not self.fixed_bound.soft:
+            soft = [name for name in BOUNDS.names() if BOUNDS[name].soft]
+            raise PlanError(
+                f"{BOUNDS.spec_of(self.fixed_bound)} bounds hard votes only: "
+                f"for soft votes take one of {', '.join(soft)}."
+            )
         if not self._succeeds(self.n, num_classes):
             enough = (n for n in range(1, _MOST) if self._succeeds(n, num_classes))
             least = next(enough, None)
@@ -64,8 +135,8 @@ class SamplingPlan:
             )
 
     def _succeeds(self, n: int, num_classes: int) -> bool:
-        unanimous = Counts(np.array([n] + [0] * (num_classes - 1)))
-        bounds = self.bound.class_bounds(unanimous, unanimous.top, self.alpha)
+        unanimous = Counts(np.array([n] + [0] * (num_classes - 1)), tie=np.array(0.0))
+        bounds = self.fixed_bound.class_bounds(unanimous, unanimous.top, self.alpha)
         return bool(bounds.pA_lower > bounds.pB_upper)
 
     def seeded(self) -> SamplingPlan:

@@ -94,7 +94,7 @@ def test_pictures_are_the_input_and_the_noise_that_the_run_saw(tmp_path, channel
     base = Thirds()
     data = dataset(channels, 20, 30)
     ledger = certify(data, tmp_path / "run.sqlite", base)
-    seen = torch.cat(base.seen)
+    seen = torch.cat(base.seen).double()
     rows = {r.index: r for r in ledger.rows()}
     pictures = pictures_of(ledger, data)
     assert {p.role for p in pictures} >= {"largest radius", "wrong, largest radius"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radii.evaluation.report.rounding import (
+from radii.rounding import (
     ceiled,
     complement,
     exact,

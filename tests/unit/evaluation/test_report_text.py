@@ -31,7 +31,8 @@ def test_json_has_the_documented_keys_and_unrounded_numbers(report):
     assert list(content) == ["runs"]
     for run, summary in zip(content["runs"], report.summaries, strict=True):
         assert set(run) == {
-            *("run", "noise", "norm", "n0", "n", "alpha", "bound", "certificate", "examples"),
+            *("run", "noise", "norm", "n0", "n", "alpha", "bound", "stop"),
+            *("certificate", "examples"),
             *("standard_accuracy", "abstention_rate", "acr", "acr_se", "samples_total"),
             "certified_accuracy",
         }

@@ -39,10 +39,10 @@ def test_predicts_or_abstains(x: float, expected: int | None) -> None:
 
 
 def test_alpha_decides() -> None:
-    p_value = one(0.05).p_value
+    p_value = one(0.1).p_value
     assert 0.001 < p_value < 0.5
-    assert one(0.05, alpha=p_value).prediction == 1
-    assert one(0.05, alpha=p_value * 0.999).prediction is None
+    assert one(0.1, alpha=p_value).prediction == 1
+    assert one(0.1, alpha=p_value * 0.999).prediction is None
 
 
 def test_one_input_or_a_batch() -> None:

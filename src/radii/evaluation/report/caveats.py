@@ -39,6 +39,16 @@ def _of_one(run: Summary, name: str) -> list[str]:
             f"{name} does not say which inputs of which data set it covers. "
             f"Its numbers are those of the {run.examples:,} inputs in it and of no others."
         )
+    if run.stop != "never":
+        said.append(
+            f"{name} stopped early ({run.stop}): each radius is what was decided by then, not what "
+            f"n draws would give, so its ACR is a lower bound of the one at n={run.n:,}."
+        )
+    if run.meta.get("domain"):
+        said.append(
+            f"{name} is about {run.meta['domain']}: "
+            f"a radius says nothing about other points of the ball."
+        )
     return said
 
 
@@ -76,11 +86,14 @@ def _of_acr(runs: Sequence[Summary]) -> list[str]:
                 f"{_name(run, runs)} has an infinite ACR, because {infinite:,} of its "
                 f"{run.examples:,} inputs have an infinite radius."
             )
+    fixed = [run for run in runs if run.bound != "exact" and run.stop == "never"]
+    if not fixed:
+        return said
     grows = "ACR grows with n, so compare it at equal n only."
     capped = [
         f"{run.unanimous:,} of {run.examples:,} inputs"
         + (f" in {run.run}" if len(runs) > 1 else "")
-        for run in runs
+        for run in fixed
         if run.unanimous
     ]
     if capped:

@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from radii import rounding
 from radii._version import __version__
 from radii.evaluation.metrics import Share
-from radii.evaluation.report import rounding
 from radii.evaluation.report.figure import as_svg, distribution, figure
 from radii.evaluation.report.norms import symbol
 from radii.evaluation.report.pictures import Picture

@@ -16,8 +16,8 @@ from PIL import Image
 from radii.data import Dataset
 from radii.errors import DataError
 from radii.evaluation.ledger import Ledger, Row
-from radii.evaluation.report.rounding import floored
 from radii.evaluation.run import noisy_copies
+from radii.rounding import floored
 
 _COPIES = 3
 _BARS = 3
@@ -138,7 +138,7 @@ def _picture(role: str, row: Row, ledger: Ledger, dataset: Dataset) -> Picture:
         radius=floored(row.radius, 3),
         clean=_png(x.numpy()),
         noisy=tuple(_png(copy) for copy in noisy_copies(ledger, x, row.index, _COPIES)),
-        votes=tuple(Bar(names[label], votes, votes / draws) for label, votes in ranked),
+        votes=tuple(Bar(names[label], round(votes), votes / draws) for label, votes in ranked),
     )
 
 

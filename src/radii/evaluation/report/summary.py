@@ -41,6 +41,7 @@ class Summary:
         n: Draws that bounded its probability.
         alpha: Probability that what is said of one input is wrong.
         bound: Spec of the bound.
+        stop: Spec of the stopping rule.
         certificate: Name of the certificate.
         examples: Inputs in the ledger.
         expected: Inputs in the finished run; None where the ledger does not say.
@@ -65,6 +66,7 @@ class Summary:
     n: int
     alpha: float
     bound: str
+    stop: str
     certificate: str
     examples: int
     expected: int | None
@@ -92,6 +94,7 @@ class Summary:
         return cls(
             **{key: meta[key] for key in _NEEDED},
             run=run,
+            stop=meta.get("stop", "never"),
             examples=len(rows),
             expected=expected,
             coverage=coverage,
@@ -163,7 +166,11 @@ class Report:
 
         Two runs have the same label only if they are the same file twice.
         """
-        short = [f"{s.noise}, n={s.n:,}, alpha={s.alpha}" for s in self.summaries]
+        stops = ["" if s.stop == "never" else f", stop={s.stop}" for s in self.summaries]
+        short = [
+            f"{s.noise}, n={s.n:,}, alpha={s.alpha}{stop}"
+            for s, stop in zip(self.summaries, stops, strict=True)
+        ]
         if len(set(short)) == len(short):
             return short
         return [f"{s.run}: {label}" for s, label in zip(self.summaries, short, strict=True)]

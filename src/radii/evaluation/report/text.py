@@ -10,21 +10,21 @@ import re
 from collections.abc import Sequence
 
 from radii.evaluation.metrics import Share
-from radii.evaluation.report.rounding import (
+from radii.evaluation.report.summary import Report, Summary
+from radii.rounding import (
     ceiled,
     exact,
     floored,
     percent_ceiled,
     percent_floored,
 )
-from radii.evaluation.report.summary import Report, Summary
 
 _FIELDS = (
-    *("run", "noise", "norm", "n0", "n", "alpha", "bound", "certificate", "examples"),
+    *("run", "noise", "norm", "n0", "n", "alpha", "bound", "stop", "certificate", "examples"),
     *("standard_accuracy", "abstention_rate", "acr", "acr_se", "samples_total"),
 )
 _HEADINGS = (
-    *("Run", "Noise", "Norm", "n0", "n", "alpha", "Bound", "Certificate", "Inputs"),
+    *("Run", "Noise", "Norm", "n0", "n", "alpha", "Bound", "Stop", "Certificate", "Inputs"),
     *("Standard accuracy (%)", "Abstained (%)", "ACR", "SE of ACR", "Draws"),
 )
 
@@ -33,7 +33,7 @@ def as_json(report: Report) -> str:
     """Strict JSON, floats unrounded; a number that is infinite is null.
 
     The keys are `runs`, and in each of them `run`, `noise`, `norm`, `n0`, `n`, `alpha`, `bound`,
-    `certificate`, `examples`, `standard_accuracy`, `abstention_rate`, `acr`, `acr_se`,
+    `stop`, `certificate`, `examples`, `standard_accuracy`, `abstention_rate`, `acr`, `acr_se`,
     `samples_total` and `certified_accuracy`, a list of `radius`, `value`, `lower` and `upper`.
     """
     runs = []
@@ -115,6 +115,7 @@ def _numbers(summary: Summary) -> list[str]:
         f"{summary.n:,}",
         str(summary.alpha),
         summary.bound,
+        summary.stop,
         summary.certificate,
         f"{summary.examples:,}",
         percent_floored(summary.standard_accuracy),
