@@ -31,6 +31,9 @@ docs: .venv/installed-dev
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/scaling.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/certificates.py
 
 # torch is installed first and by itself: a range asked for by another package would be answered
 # with the newest build.

@@ -1,131 +1,253 @@
-"""How much of a pure forward pass is left when noise is drawn and votes are counted?
+"""How many samples a second: this library, the pure forward pass, the published loop and ART.
 
-    python benchmarks/throughput.py [--device cpu] [--rounds 9] [--seconds 2]
+    python benchmarks/throughput.py [--networks lenet resnet20 ...] [--modes float32 bfloat16 ...]
+                                    [--rounds 9] [--seconds 2] [--device cpu]
 
-For each architecture and precision the two sides take turns in one process: `noisy` is the
-sampling engine on one input (noise, forward pass, votes), `pure` is the same module, in the same
-precision and memory layout, on batches of the same size that are filled with noise beforehand.
-Printed are medians of the samples per second, and the median of the ratios of neighbouring turns.
+For each network and mode the sides take turns in one process:
+
+- `noisy`: the sampling engine on four inputs: noise, forward pass, votes;
+- `pure`: the same module in the same mode and memory layout (channels_last) on a batch that is
+  there beforehand, nothing else. Its batch size, the layout of its input and its way to use the
+  cores (torch's own threads in each pass, or one single-threaded pass a core) are the fastest that
+  a probe finds; in compiled modes it tries every other batch size, and NCHW input only;
+- `loop`: the published per-image loop in float32, NCHW, at the best batch that a probe finds;
+- `usual`: the same loop at the batch of published scripts, 400 (64 for EfficientNet-Lite0);
+- `art`: the randomized smoothing of adversarial-robustness-toolbox, float32, at its best batch.
+
+Printed are medians of samples per second and medians of the ratios of neighbouring turns:
+`noisy` over each other side, and `loop` over `pure`. Compiled modes take seconds to minutes to
+compile, which is not part of any turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import importlib
 import json
-import platform
 import statistics
-import time
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from common import (
+    BATCHES_ELSEWHERE,
+    MODES,
+    NETWORKS,
+    RESULTS,
+    Network,
+    Row,
+    Side,
+    allow_compiling_often,
+    fastest,
+    is_compiled,
+    keep,
+    machine,
+    take_turns,
+)
+from common import processor as processor
+from published_loop import PublishedLoop
+from torch import Tensor, nn
 
-from radii.models import ARCHITECTURES, InPrecision, initialise
 from radii.noise import Gaussian
-from radii.provenance import versions
 from radii.smoothing import Request, Sampler
 
-ARCHITECTURES_MEASURED = {"lenet": (1, 28, 28), "resnet20": (3, 32, 32)}
+SIGMA = 0.5
 BLOCK = 100
-RESULTS = Path(__file__).parent / "results"
+INPUTS = 4
+Layouts = list[torch.memory_format]
+MOST_BYTES = 1 << 30  # of a batch of inputs
+HELD_EQUAL = (
+    "the network and its weights, the inputs, sigma, the number of classes, the machine, the "
+    "process and the moment: the sides take turns; all sides may use all cores. noisy and pure "
+    "share the module; loop, usual and art have a copy in float32 and NCHW"
+)
 
 
-def samples_per_second(work: Callable[[int], None], seconds: float, device: torch.device) -> float:
-    """Of `work(samples)`, over at least so many seconds."""
-    samples, elapsed = 20 * BLOCK, 0.0
-    while True:
-        started = time.perf_counter()
-        work(samples)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        elapsed = time.perf_counter() - started
-        if elapsed >= seconds:
-            return samples / elapsed
-        samples = BLOCK * max(20, round(1.2 * samples * seconds / elapsed / BLOCK))
+def noisy(network: Network, base: nn.Module, inputs: Tensor, device: torch.device) -> Side:
+    """The sampling engine."""
+    sampler = Sampler(
+        base=base,
+        noise=Gaussian(SIGMA),
+        num_classes=network.num_classes,
+        seed=0,
+        block=BLOCK,
+        device=device,
+    )
+
+    def work(samples: int) -> None:
+        draws = samples // INPUTS
+        for _ in sampler.run(Request(i, x, {"estimation": draws}) for i, x in enumerate(inputs)):
+            pass
+
+    blocks = -(-torch.get_num_threads() // INPUTS)  # of an input, so that each core gets as many
+    return Side("noisy", work, INPUTS * BLOCK * blocks, {"block": BLOCK})
+
+
+def pure(
+    prepare: Callable[[], nn.Module], x: Tensor, batches: tuple[int, ...], layouts: Layouts
+) -> Iterator[Side]:
+    """Every way to run the pure forward pass."""
+    for layout in layouts:
+        for rows in batches:
+            batch = x.repeat(rows, 1, 1, 1).contiguous(memory_format=layout)
+            about = {"batch": rows, "input": str(layout).removeprefix("torch.")}
+            yield Side("pure", passes(prepare(), batch), rows, about | {"cores": "torch's threads"})
+            cores = torch.get_num_threads()
+            if not x.is_cuda and cores > 1:
+                work = passes_on_cores(prepare(), batch)
+                yield Side("pure", work, rows * cores, about | {"cores": "one pass a core"})
+
+
+def passes(base: nn.Module, x: Tensor) -> Callable[[int], None]:
+    """Forward passes one after the other."""
+
+    @torch.no_grad()
+    def work(samples: int) -> None:
+        for _ in range(-(-samples // len(x))):
+            base(x)
+
+    return work
+
+
+def passes_on_cores(base: nn.Module, x: Tensor) -> Callable[[int], None]:
+    """As many forward passes at a time as there are cores, each in a thread on one core."""
+    one = passes(base, x)
+
+    def work(samples: int) -> None:
+        cores = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as p:
+                list(p.map(one, [samples // cores] * cores))
+        finally:
+            torch.set_num_threads(cores)
+
+    return work
+
+
+def loop_at(published: PublishedLoop, x: Tensor, batch: int) -> Side:
+    """The published loop at a batch size."""
+    return Side("loop", lambda n: published.votes(x, n, batch), batch, {"batch": batch})
+
+
+def art(network: Network, module: nn.Module, x: Tensor, batches: tuple[int, ...]) -> list[Side]:
+    """adversarial-robustness-toolbox at every batch size; empty if it is not installed."""
+    try:
+        toolbox = importlib.import_module("art.estimators.certification.randomized_smoothing")
+    except ImportError as error:
+        print(f"art is left out, since it is not installed or lacks a package: {error}")
+        return []
+    values = x.cpu().numpy()[None].astype(np.float32)
+
+    def side(batch: int) -> Side:
+        smoothing = toolbox.PyTorchRandomizedSmoothing(
+            model=module,
+            loss=nn.CrossEntropyLoss(),
+            input_shape=network.shape,
+            nb_classes=network.num_classes,
+            device_type="gpu" if x.is_cuda else "cpu",
+            sample_size=batch,  # its selection; the rest is its estimation
+            scale=SIGMA,
+        )
+
+        def work(samples: int) -> None:
+            smoothing.certify(values, n=samples - batch, batch_size=batch)
+
+        return Side("art", work, 2 * batch, {"batch": batch})
+
+    return [side(batch) for batch in batches]
 
 
 def measure(
-    name: str, precision: str, device: torch.device, rounds: int, seconds: float
-) -> dict[str, float | str | int]:
-    """One row of the table."""
-    shape = ARCHITECTURES_MEASURED[name]
-    module: nn.Module = initialise(ARCHITECTURES.build(name), shape, 10, seed=0).eval().to(device)
-    module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if precision == "bfloat16":
-        module = InPrecision(module).eval()
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
-    sampler = Sampler(module, Gaussian(0.5), 10, seed=0, block=BLOCK, device=device)
-    rows = BLOCK if device.type == "cpu" else sampler.rows(x)
-    batch = x + 0.5 * torch.randn((rows, *shape), generator=torch.Generator().manual_seed(1)).to(
-        device
-    )
+    name: str, modes: list[str], device: torch.device, rounds: int, seconds: float
+) -> Iterator[Row]:
+    """The rows of one network."""
+    network = NETWORKS[name]
+    cpu = device.type == "cpu"
+    plain = network.build().to(device)
+    module: nn.Module = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand((INPUTS, *network.shape), generator=generator).to(device)
+    largest = MOST_BYTES // (4 * inputs[0].numel())
+    batches = tuple(b for b in (network.batches if cpu else BATCHES_ELSEWHERE) if b <= largest)
+    x = inputs[0]
+    layouts = [torch.contiguous_format, *([torch.channels_last] if len(x) > 1 else [])]
+    published = PublishedLoop(plain, network.num_classes, SIGMA)
+    best_loop = fastest([loop_at(published, x, batch) for batch in batches], seconds)
+    usual = loop_at(published, x, network.usual_batch)
+    others = [best_loop, usual]
+    toolbox = art(network, plain, x, batches)
+    if toolbox:
+        others.append(fastest(toolbox, seconds))
+    for mode in modes:
+        prepare = partial(MODES[mode], module)
+        ways = (
+            pure(prepare, x, batches[::2], layouts[:1])  # each is compiled, which takes long
+            if is_compiled(mode)
+            else pure(prepare, x, batches, layouts)
+        )
+        best_pure = fastest(list(ways), seconds)
+        sides = [noisy(network, prepare(), inputs, device), best_pure, *others]
+        rates = list(zip(*take_turns(sides, rounds, seconds), strict=True))
+        names = ["noisy", "pure", "loop", "usual", "art"][: len(rates)]
+        row: Row = {"network": name, "mode": mode}
+        row |= {f"{n}/s": round(statistics.median(r), 1) for n, r in zip(names, rates, strict=True)}
+        row |= {
+            f"noisy/{other}": ratio(rates[0], r)
+            for other, r in zip(names[1:], rates[1:], strict=True)
+        }
+        row["loop/pure"] = ratio(rates[2], rates[1])
+        row["chosen"] = {n: s.about for n, s in zip(names, sides, strict=True)}
+        yield row
 
-    def noisy(samples: int) -> None:
-        for _ in sampler.run([Request(0, x, {"estimation": samples})]):
-            pass
 
-    @torch.no_grad()
-    def pure(samples: int) -> None:
-        for _ in range(-(-samples // rows)):
-            module(batch)
+def ratio(over: tuple[float, ...], under: tuple[float, ...]) -> float:
+    """The median of the ratios of neighbouring turns."""
+    return round(statistics.median(a / b for a, b in zip(over, under, strict=True)), 3)
 
-    turns = []
-    for _ in range(rounds + 1):  # the first warms up
-        turns.append(tuple(samples_per_second(w, seconds, device) for w in (noisy, pure)))
-    noisy_rates, pure_rates = zip(*turns[1:], strict=True)
-    return {
-        "architecture": name,
-        "precision": precision,
-        "rows": rows,
-        "noisy": round(statistics.median(noisy_rates)),
-        "pure": round(statistics.median(pure_rates)),
-        "ratio": round(statistics.median(n / p for n, p in turns[1:]), 3),
-    }
+
+COLUMNS = [
+    *("noisy/s", "pure/s", "loop/s", "usual/s", "art/s"),
+    *("noisy/pure", "noisy/loop", "noisy/usual", "noisy/art", "loop/pure"),
+]
 
 
 def main() -> None:
     """Measures, prints a table, keeps the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, at least")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, about")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
     device = torch.device(options.device)
-    cuda = device.type == "cuda"
-    machine = {
-        "date": date.today().isoformat(),
-        "processor": torch.cuda.get_device_name() if cuda else processor(),
-        "threads": torch.get_num_threads(),
-        **versions(),
+    allow_compiling_often()
+    about = machine(device)
+    print(json.dumps(about))
+    print(f"{'':19}{'':18}" + "".join(f"{column:>12}" for column in COLUMNS))
+    rows: list[Row] = []
+    kept = {
+        "machine": about,
+        "held_equal": HELD_EQUAL,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "rows": rows,
     }
-    print(json.dumps(machine))
-    print(f"{'':12}{'':10}{'rows':>6}{'noisy/s':>10}{'pure/s':>10}{'ratio':>8}")
-    rows = []
-    for name in ARCHITECTURES_MEASURED:
-        for precision in ("float32", "bfloat16"):
-            row = measure(name, precision, device, options.rounds, options.seconds)
-            rows.append(row)
-            print(
-                f"{name:12}{precision:10}{row['rows']:>6}{row['noisy']:>10}{row['pure']:>10}"
-                f"{row['ratio']:>8}",
-                flush=True,
-            )
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"throughput-{device.type}.json"
-    target.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    for name in options.networks:
+        try:
+            for row in measure(name, options.modes, device, options.rounds, options.seconds):
+                rows.append(row)
+                cells = "".join(f"{row.get(column, 'no art'):>12}" for column in COLUMNS)
+                print(f"{name:19}{row['mode']:18}{cells}", flush=True)
+                print(f"{'':19}{json.dumps(row['chosen'])}", flush=True)
+                keep(options.results, f"throughput-{device.type}.json", kept)
+        except ImportError as error:
+            print(f"{name} is left out, since a package is not installed: {error}")
 
 
 if __name__ == "__main__":
