@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from radii import noise as noise
     from radii import objectives as objectives
     from radii import smoothing as smoothing
+    from radii import stopping as stopping
     from radii import training as training
     from radii.bounds import Betting as Betting
     from radii.bounds import ClopperPearson as ClopperPearson
+    from radii.bounds import EmpiricalBernstein as EmpiricalBernstein
+    from radii.bounds import Hoeffding as Hoeffding
+    from radii.bounds import Hybrid as Hybrid
     from radii.bounds import MulticlassClopperPearson as MulticlassClopperPearson
+    from radii.bounds import RandomizedClopperPearson as RandomizedClopperPearson
     from radii.errors import RadiiError as RadiiError
     from radii.noise import Gaussian as Gaussian
     from radii.noise import IidExponential as IidExponential
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from radii.noise import Uniform as Uniform
     from radii.noise import UniformBall as UniformBall
     from radii.records import Certification as Certification
+    from radii.records import Claim as Claim
     from radii.records import ClassBounds as ClassBounds
     from radii.records import Counts as Counts
     from radii.records import Prediction as Prediction
@@ -51,15 +57,20 @@ _PACKAGES = (
     "noise",
     "objectives",
     "smoothing",
+    "stopping",
     "training",
 )
 _HOMES = {
     "Betting": "radii.bounds",
     "Certification": "radii.records",
+    "Claim": "radii.records",
     "ClassBounds": "radii.records",
     "ClopperPearson": "radii.bounds",
     "Counts": "radii.records",
+    "EmpiricalBernstein": "radii.bounds",
     "Gaussian": "radii.noise",
+    "Hoeffding": "radii.bounds",
+    "Hybrid": "radii.bounds",
     "IidExponential": "radii.noise",
     "Laplace": "radii.noise",
     "MixedLinf": "radii.noise",
@@ -69,6 +80,7 @@ _HOMES = {
     "Radial": "radii.noise",
     "RadialPower": "radii.noise",
     "RadiiError": "radii.errors",
+    "RandomizedClopperPearson": "radii.bounds",
     "SamplingPlan": "radii.smoothing",
     "SmoothedClassifier": "radii.smoothing",
     "SoftVotes": "radii.records",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,3 +189,20 @@ def test_the_public_names_exist() -> None:
         _ = radii.Gausian
     for name in radii._PACKAGES:
         assert getattr(radii, name) is importlib.import_module(f"radii.{name}")
+
+
+def test_every_package_and_every_noise_is_public() -> None:
+    assert set(radii._PACKAGES) == set(PACKAGES) - {"cli"}
+    noises = importlib.import_module("radii.noise").NOISES
+    assert {noises[name].__name__ for name in noises.names()} <= set(radii.__all__)
+
+
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    source = (ROOT / "__init__.py").read_text(encoding="utf-8")
+    seen = re.findall(r"^    from (\S+) import (\w+) as \2$", source, re.MULTILINE)
+    homes = {name: home for home, name in seen if home != "radii"}
+    assert homes == radii._HOMES
+    assert tuple(name for home, name in seen if home == "radii") == radii._PACKAGES
+    assert list(radii._HOMES) == sorted(radii._HOMES)
+    for name, home in homes.items():
+        assert getattr(radii, name) is getattr(importlib.import_module(home), name)

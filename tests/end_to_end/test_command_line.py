@@ -26,6 +26,7 @@ def ledger(radii, base, tmp_path_factory):
     done = radii("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", path)
     assert done.returncode == 0, done.stderr
     assert "ACR" in done.stdout
+    assert "11,000 samples in " in done.stdout
     assert done.stderr == ""  # no bar where stdout is no terminal
     return path
 
@@ -49,6 +50,7 @@ def test_list_knows_every_kind(radii):
     listed = json.loads(radii("list", "--json").stdout)
     names = {(entry["kind"], entry["name"]) for entry in listed}
     assert {("noise", "gaussian"), ("certificate", "gaussian_l2"), ("dataset", "mnist5k")} <= names
+    assert {("stop", "never"), ("stop", "at_radius"), ("stop", "radii")} <= names
     only = json.loads(radii("list", "bound", "--json").stdout)
     assert {entry["kind"] for entry in only} == {"bound"}
     assert {entry["name"] for entry in only} == {n for kind, n in names if kind == "bound"}
@@ -88,6 +90,26 @@ def test_radius_from_probabilities(radii):
     assert "0.420810" in radii(*line).stdout  # floored
 
 
+def test_radius_from_votes_and_the_number_drawn_with_them(radii):
+    line = ("radius", *NOISE, "--norm", "l2", "--certificate", "gaussian_l2", "--json")
+
+    def pA_lower(votes, *more):
+        done = radii(*line, "--votes", votes, "--n", 1000, *more)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["pA_lower"]
+
+    randomized = ("--bound", "randomized_clopper_pearson")
+    fixed, next_fixed = pA_lower(990), pA_lower(991)
+    assert pA_lower(990, *randomized) == fixed  # without the number it is Clopper-Pearson
+    found = [pA_lower(990, *randomized, "--tie", tie) for tie in (0.999999, 0.5, 0)]
+    assert found == sorted(found)
+    assert found[0] == pytest.approx(fixed, abs=1e-7)
+    assert fixed < found[1] < next_fixed
+    assert found[2] == pytest.approx(next_fixed, abs=1e-9)  # at 0 that of one vote more
+    said = " ".join(radii("radius", "--help").stdout.replace("│", " ").split())
+    assert "without it that bound is Clopper-Pearson" in said
+
+
 def test_a_certificate_that_depends_on_the_dimension_needs_dim(radii):
     line = ("radius", *NOISE, "--norm", "linf", "--pA", 0.9)
     without = radii(*line)
@@ -109,7 +131,7 @@ def test_a_certificate_that_depends_on_the_dimension_needs_dim(radii):
             for form in ((), ("--json",))
         ),
         ("radius", "--noise", "laplace:b=1", "--norm", "l1", "--pA", 0.9),
-        *(("list", kind) for kind in ("noise", "bound", "certificate")),
+        *(("list", kind) for kind in ("noise", "bound", "certificate", "stop")),
     ],
 )
 def test_what_needs_no_tensor_does_not_import_torch(line):
@@ -185,6 +207,32 @@ def test_a_recipe_stands_for_the_options_and_options_win(radii, tmp_path):
     assert described["batch_size"] == 500
 
 
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(radii, base, tmp_path):
+    line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--dry-run")
+    done = radii(*line, "--out", tmp_path / "run.sqlite")
+    assert done.returncode == 0, done.stderr
+    for part in ("20\n", "11,000; every input takes n0 + n draws", "samples/s", "largest radius"):
+        assert part in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    found = json.loads(radii(*line, "--json", "--stop", "at_radius:0.25").stdout)
+    assert found["inputs"] == 20
+    assert found["samples_at_most"] == 11_000
+    assert 20 * (50 + 32) <= found["samples"] <= 11_000
+    assert found["rests_on"].endswith("votes of each of 20 inputs")
+    assert found["largest_radius"] == pytest.approx(0.25)
+    assert radii(*line[:-1]).returncode == 2  # only a dry run needs no --out
+
+
+def test_labels_in_bfloat16_are_compared(radii, base, tmp_path):
+    line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL)
+    done = radii(*line, "--precision", "bfloat16", "--out", tmp_path / "run.sqlite")
+    assert done.returncode == 0, done.stderr
+    assert "% of the labels of 1,000 noisy copies are those of the float32" in done.stderr
+    page = tmp_path / "report.html"
+    assert radii("report", tmp_path / "run.sqlite", "--out", page).returncode == 0
+    assert "label_agreement" in page.read_text()
+
+
 def test_bfloat16_is_another_run(radii, base, ledger):
     done = radii(
         *("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", ledger),
@@ -208,6 +256,8 @@ class Module(torch.nn.Module):
     pass
 """
 
+VOTES = ("--votes", 990, "--n", 1000)
+RANDOMIZED = ("--bound", "randomized_clopper_pearson")
 WRONG = [
     (("certify", "--noise", "gausian:sigma=0.5"), 2, "Did you mean 'gaussian'?"),
     (("certify", "--noise", "gaussian:sigma=0"), 2, "sigma must be positive"),
@@ -234,6 +284,16 @@ WRONG = [
     (("certify", "--bound", "clopper"), 2, "clopper_pearson"),
     (("certify", "--certificate", "nothing"), 2, "gaussian_l2"),
     (("certify", "--batch-size", 0), 2, "batch_size"),
+    (("certify", "--stop", "sometimes"), 2, "known: at_radius, never, precision, radii"),
+    (("certify", "--stop", "at_radius:9"), 2, "radius must be at most 0.75"),
+    (("certify", "--stop", "radii:5,9", "--dry-run"), 2, "got 5; take a smaller one"),
+    (("certify", "--stop", "precision", "--bound", "calibrated"), 2, "take hybrid or betting"),
+    (("certify", "--stop", "precision", "--bound", "clopper_pearson"), 2, "not under early stop"),
+    (("certify", "--stop", "at_radius:0.1", "--vote", "soft"), 2, "leave the stopping rule out"),
+    (("radius", "--pA", 0.9, "--tie", 0.5), 2, "--tie belongs to --votes"),
+    (("radius", *VOTES, "--tie", 0.5), 2, "for a randomised bound (randomized_clopper_pearson)"),
+    (("radius", *VOTES, *RANDOMIZED, "--tie", 1), 2, "--tie must be in [0, 1), got 1.0"),
+    (("radius", *VOTES, *RANDOMIZED, "--tie", "nan"), 2, "--tie must be in [0, 1), got nan"),
     (("predict", "--data", "mnist5k", "--n", 10), 2, "n of at least 11"),
     (("predict", "--data", "mnist5k", "a.png"), 2, "either"),
     (("predict", "a.png"), 1, "a.png"),
@@ -264,6 +324,7 @@ def test_wrong_input_gives_one_clear_sentence(
             "--base": base, "--data": "mnist5k", "--noise": NOISE[1], "--n": 100, "--out": "run"
         },
         "predict": {"--base": base, "--noise": NOISE[1]},
+        "radius": {"--noise": NOISE[1], "--norm": "l2"},
         "train": {
             "--data": "mnist5k", "--base": "mlp", "--noise": NOISE[1], "--epochs": 1, "--out": "new"
         },
@@ -312,6 +373,12 @@ def test_a_terminal_shows_progress(base, tmp_path):
     code, shown = in_a_terminal(command(*certify, "--n", 20_000, "--subset", "first:30"))
     assert code == 0, shown
     for part in ("certifying", "0/30", "/30", "samples/s", "0:00", "ACR"):
+        assert part in shown
+    early = ("--n", 50_000, "--subset", "first:100", "--stop", "at_radius:0.5", "--n0", 1000)
+    early_out = (*certify[:-1], tmp_path / "early")
+    code, shown = in_a_terminal(command(*early_out, *early))
+    assert code == 0, shown
+    for part in ("/100", "samples/s", "% saved", "% fewer than n0 + n an input"):
         assert part in shown
     train = ("train", "--data", "mnist5k", "--base", "mlp", *NOISE, "--out", tmp_path / "base")
     code, shown = in_a_terminal(command(*train, "--epochs", 2))

@@ -22,11 +22,14 @@ class Bound(ABC):
         anytime: Whether the statement holds at every stopping time, or only for an n fixed before
             looking.
         soft: Whether `class_bounds` also takes `SoftVotes`, the sums of scores in [0, 1].
+        randomized: Whether `class_bounds` has a use for `Counts.tie`, a uniform number drawn with
+            the votes.
         examples: Parameters that documentation and conformance tests use.
     """
 
     anytime: ClassVar[bool]
     soft: ClassVar[bool] = False
+    randomized: ClassVar[bool] = False
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
@@ -53,6 +53,8 @@ class RandomizedClopperPearson(ClopperPearson):
         >>> RandomizedClopperPearson().lower(k, 100, alpha=0.001, tie=tie).round(4)
         array([0.9333, 0.9175, 0.9114, 0.9333])
     """
+
+    randomized: ClassVar[bool] = True
 
     def lower(
         self, k: IntArray, n: IntArray | int, alpha: float, tie: FloatArray | None = None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radii.cli.console import print_line, print_raw, print_report, progress_bar
+from radii.cli.console import (
+    Bar,
+    print_json,
+    print_line,
+    print_note,
+    print_raw,
+    print_report,
+    progress_bar,
+)
 from radii.cli.options import (
     AlphaOption,
     BaseOption,
@@ -28,20 +38,23 @@ from radii.cli.options import (
     SubsetOption,
     Vote,
     VoteOption,
+    WrongUsageError,
     arguments,
     dataset_of,
     smoothed_base,
 )
 
 if TYPE_CHECKING:
-    from radii.evaluation import Run
+    from radii.evaluation import Outlook, Run
 
 
 def certify(
     base: BaseOption,
     data: DataOption,
     noise: NoiseOption,
-    out: Annotated[Path, typer.Option("--out", help="The ledger; run again, it resumes.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The ledger; run again, it resumes.")
+    ] = None,
     norm: NormOption = Norm.L2,
     n0: Annotated[int, typer.Option("--n0", help="Draws that select the class.")] = 100,
     n: Annotated[int, typer.Option("--n", help="Draws that bound its probability.")] = 100_000,
@@ -66,6 +79,10 @@ def certify(
     compilation: CompileOption = Compile.AUTO,
     vote: VoteOption = Vote.HARD,
     data_root: DataRootOption = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what it would cost, and the largest radius."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Certifies a data set into a ledger; the same command again goes on where it ended."""
@@ -77,6 +94,8 @@ def certify(
     from radii.smoothing import SamplingPlan
     from radii.stopping import STOPS
 
+    if out is None and not dry_run:
+        raise WrongUsageError("--out must name the ledger; only with --dry-run is none needed")
     with arguments():
         plan = SamplingPlan(
             n0=n0,
@@ -108,23 +127,83 @@ def certify(
         certificate=certificate,
         precision=precision.value,
     )
-    certify_with_bar(run, out)
+    if dry_run or out is None:
+        print_outlook(run.outlook(out), as_json=as_json)
+        return
+    spent = certify_with_bar(run, out)
     report = Report.of([out])
     if as_json:
         print_raw(report_as_json(report))
         return
     print_report(report)
+    print_line(said_of(spent))
     print_line(f"ledger in {out}; `radii report {out}` draws it")
 
 
-def certify_with_bar(run: Run, out: Path) -> None:
-    """Certifies with a progress bar over all draws."""
+def certify_with_bar(run: Run, out: Path) -> Bar:
+    """Certifies with a progress bar: over draws, or over inputs where these may stop early."""
+    from radii.rounding import percent_floored
+
     plan = run.plan.under(run.smoothed.noise)
-    draws = plan.n0 + plan.n
     with progress_bar("certifying", "samples") as bar:
         run.certify(
             out,
-            on_start=lambda total, done: bar.start(total, done, steps_each=draws),
+            on_start=lambda total, done: bar.start(
+                total, done, steps_each=plan.n0 + plan.n, uneven=plan.stops_early
+            ),
             on_draws=bar.advance,
             on_input=bar.finish_one,
+            on_agreement=lambda found: print_note(
+                f"{percent_floored(found['share'])} % of the labels of {found['draws']:,} noisy "
+                f"copies are those of the {found['with']} base classifier"
+            ),
         )
+        bar.stop()
+    return bar
+
+
+def said_of(spent: Bar) -> str:
+    """What a run took, in a line."""
+    if not spent.finished:
+        return "every input was in the ledger already"
+    from radii.evaluation.report.html import duration
+    from radii.rounding import percent_floored
+
+    saved = ""
+    if spent.saved:
+        saved = f", {percent_floored(spent.saved)} % fewer than n0 + n an input"
+    return (
+        f"{spent.steps:,} samples in {duration(spent.seconds)}, "
+        f"{spent.steps / spent.seconds:,.0f} a second{saved}"
+    )
+
+
+def print_outlook(outlook: Outlook, *, as_json: bool) -> None:
+    """What a run would cost, and can reach."""
+    from radii.evaluation.report.html import duration
+    from radii.rounding import floored, percent_floored
+
+    if as_json:
+        radius = outlook.largest_radius if math.isfinite(outlook.largest_radius) else None
+        print_json({**asdict(outlook), "largest_radius": radius})
+        return
+    left = outlook.inputs - outlook.inputs_done
+    done = f", {outlook.inputs_done:,} of them done" if outlook.inputs_done else ""
+    samples, error = f"{outlook.samples:,}", outlook.samples_error
+    if error is not None:
+        most = outlook.samples_at_most
+        saved = percent_floored((most - outlook.samples) / max(most, 1))
+        samples = f"about {samples} ± {error:,}, {saved} % fewer than {most:,}"
+    compiled = (
+        f"compiled in {duration(outlook.start_seconds)}" if outlook.compiled else "uncompiled"
+    )
+    print_line(f"inputs          {outlook.inputs:,}{done}")
+    print_line(f"samples         {samples}; {outlook.rests_on}")
+    print_line(
+        f"time            about {duration(outlook.seconds if left else 0.0)}, at "
+        f"{outlook.samples_per_second:,.0f} samples/s measured on {outlook.device}, {compiled}"
+    )
+    print_line(
+        f"largest radius  {floored(outlook.largest_radius, 3)} in {outlook.norm}, "
+        f"where all draws agree"
+    )

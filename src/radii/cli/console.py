@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,12 +15,13 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
+
+from radii.rounding import exact, floored, percent_ceiled, percent_floored
 
 if TYPE_CHECKING:
     from radii.evaluation.report import Report
@@ -32,43 +34,86 @@ class _RateColumn(ProgressColumn):
     """Steps a second, in the words of the task."""
 
     def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
+        rate = task.fields["steps"].speed
         return Text("" if rate is None else f"{rate:,.0f} {task.fields['unit']}/s", style="cyan")
 
 
 class Bar:
     """A progress bar over steps, with a count of finished things beside it.
 
-    Attributes:
+    Where a thing may need fewer steps than it is given, the bar is over things, and says which
+    share of the steps was not needed.
+
+    Args:
         progress: What draws it.
-        task: The bar in it.
+        title: Stands before it.
+        unit: The name of steps.
+
+    Attributes:
+        steps: Counted since the start.
+        finished: Things that were finished since the start.
+        seconds: From the start to the stop.
     """
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, title: str, unit: str) -> None:
         self._progress = progress
-        self._task = task
-        self._things = 0
-        self._of = 0
+        self._rate = progress.add_task("", start=False, total=None, visible=False)
+        (rate,) = (task for task in progress.tasks if task.id == self._rate)
+        self._task = progress.add_task(
+            title, start=False, total=None, steps=rate, unit=unit, things="", saved=""
+        )
+        self.steps = self.finished = 0
+        self._done = self._of = self._each = 0
+        self._uneven = False
+        self._started, self.seconds = time.monotonic(), 0.0
 
-    def start(self, things: int, done: int, steps_each: int = 1) -> None:
-        """Sets how much there is to do: `things`, of which `done` are done, of some steps each."""
-        self._things, self._of = done, things
-        total = (things - done) * steps_each
-        self._progress.update(self._task, total=total, things=self._text)
+    @property
+    def saved(self) -> float:
+        """Share of the steps of finished things that was not needed, less those under way."""
+        given = self.finished * self._each
+        return max(0, given - self.steps) / given if given else 0.0
+
+    def start(self, things: int, done: int, steps_each: int = 1, *, uneven: bool = False) -> None:
+        """Sets how much there is to do: `things`, of which `done` are done, of some steps each.
+
+        Args:
+            things: In all.
+            done: Before the start.
+            steps_each: Of a thing; at most so many if `uneven`.
+            uneven: Whether a thing may need fewer.
+        """
+        self._done, self._of, self._each, self._uneven = done, things, steps_each, uneven
+        left = things - done
+        self._progress.update(
+            self._task, total=left if uneven else left * steps_each, things=self._text
+        )
         self._progress.start_task(self._task)
+        self._progress.start_task(self._rate)
+        self._started = time.monotonic()
 
     def advance(self, steps: int) -> None:
         """Counts steps."""
-        self._progress.advance(self._task, steps)
+        self.steps += steps
+        self._progress.advance(self._rate, steps)
+        if not self._uneven:
+            self._progress.advance(self._task, steps)
+        elif self.finished:
+            self._progress.update(self._task, saved=f"{percent_floored(self.saved)} % saved")
 
     def finish_one(self) -> None:
         """Counts a finished thing."""
-        self._things += 1
+        self.finished += 1
         self._progress.update(self._task, things=self._text)
+        if self._uneven:
+            self._progress.advance(self._task)
+
+    def stop(self) -> None:
+        """Stops the clock."""
+        self.seconds = time.monotonic() - self._started
 
     @property
     def _text(self) -> str:
-        return f"{self._things}/{self._of}"
+        return f"{self._done + self.finished}/{self._of}"
 
 
 @contextmanager
@@ -79,12 +124,13 @@ def progress_bar(title: str, unit: str) -> Iterator[Bar]:
         BarColumn(),
         TextColumn("{task.fields[things]}"),
         _RateColumn(),
+        TextColumn("{task.fields[saved]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not sys.stdout.isatty(),
         transient=True,
     ) as progress:
-        yield Bar(progress, progress.add_task(title, start=False, total=None, unit=unit, things=""))
+        yield Bar(progress, title, unit)
 
 
 def print_line(text: str) -> None:
@@ -129,8 +175,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 def print_report(report: Report) -> None:
     """The certified-accuracy table of runs, and what to know before believing it."""
-    from radii.rounding import exact, floored, percent_ceiled, percent_floored
-
     columns = ["run", ">inputs", ">ACR", ">abstained", *(f">{r}" for r in exact(report.radii))]
     rows = [
         [

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     NOISE = "noise"
     BOUND = "bound"
     CERTIFICATE = "certificate"
+    STOP = "stop"
     OBJECTIVE = "objective"
     SCHEDULE = "schedule"
     ARCHITECTURE = "architecture"
@@ -33,6 +34,7 @@ _HOMES = {
     Kind.NOISE: ("radii.noise", "NOISES"),
     Kind.BOUND: ("radii.bounds", "BOUNDS"),
     Kind.CERTIFICATE: ("radii.certificates", "CERTIFICATES"),
+    Kind.STOP: ("radii.stopping", "STOPS"),
     Kind.OBJECTIVE: ("radii.objectives", "OBJECTIVES"),
     Kind.SCHEDULE: ("radii.training", "SCHEDULES"),
     Kind.ARCHITECTURE: ("radii.models", "ARCHITECTURES"),
@@ -44,7 +46,7 @@ def list_members(
     kind: Annotated[Kind | None, typer.Argument(help="Only of this kind.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every noise, bound, certificate, objective, architecture and data set."""
+    """Every noise, bound, certificate, stopping rule, objective, architecture and data set."""
     entries = [entry for registry in _registries(kind) for entry in registry.entries()]
     if as_json:
         print_json([asdict(entry) for entry in entries])

@@ -35,6 +35,14 @@ def radius(
     n: Annotated[int | None, typer.Option("--n", help="Draws, fixed before looking.")] = None,
     alpha: AlphaOption = 0.001,
     bound: BoundOption = "clopper_pearson",
+    tie: Annotated[
+        float | None,
+        typer.Option(
+            "--tie",
+            help="The uniform number drawn with the votes, for a randomised bound; "
+            "without it that bound is Clopper-Pearson.",
+        ),
+    ] = None,
     dim: Annotated[
         int | None,
         typer.Option("--dim", help="Input dimension, for certificates that depend on it."),
@@ -52,7 +60,7 @@ def radius(
 
     with arguments():
         distribution = NOISES.build(noise)
-        bounds, spent = _bounds(pA, pB, votes, n, alpha, bound)
+        bounds, spent = _bounds(pA, pB, votes, n, alpha, bound, tie)
         if dim is not None and dim < 1:
             raise ValueError(f"--dim must be at least 1, got {dim}")
         applying = covering(distribution, norm.value, dim)
@@ -99,7 +107,13 @@ def radius(
 
 
 def _bounds(
-    pA: float | None, pB: float | None, votes: int | None, n: int | None, alpha: float, bound: str
+    pA: float | None,
+    pB: float | None,
+    votes: int | None,
+    n: int | None,
+    alpha: float,
+    bound: str,
+    tie: float | None,
 ) -> tuple[ClassBounds, float | None]:
     """Bounds on the class probabilities, and the alpha that was spent on them."""
     import numpy as np
@@ -112,6 +126,8 @@ def _bounds(
     if pA is not None:
         if n is not None:
             raise ValueError("--n belongs to --votes; with --pA leave it out")
+        if tie is not None:
+            raise ValueError("--tie belongs to --votes; with --pA leave it out")
         if pB is None:
             return ClassBounds.one_sided(pA), None
         return ClassBounds(np.array(pA), np.array(pB)), None
@@ -121,5 +137,15 @@ def _bounds(
         raise ValueError("--votes needs --n, the number of draws")
     if not 0 <= (votes or 0) <= n:
         raise ValueError(f"--votes must be in [0, n], got {votes} with --n {n}")
-    counts = Counts(np.array([votes, n - (votes or 0)]))  # all other classes as one
-    return BOUNDS.build(bound).class_bounds(counts, np.array(0), alpha), alpha
+    chosen = BOUNDS.build(bound)
+    if tie is not None and not chosen.randomized:
+        taking = ", ".join(name for name in BOUNDS.names() if BOUNDS[name].randomized)
+        raise ValueError(
+            f"--tie is for a randomised bound ({taking}), {bound} has no use for it; leave it out"
+        )
+    if tie is not None and not 0 <= tie < 1:
+        raise ValueError(f"--tie must be in [0, 1), got {tie}")
+    counts = Counts(  # all other classes as one
+        np.array([votes, n - (votes or 0)]), tie=None if tie is None else np.array(tie)
+    )
+    return chosen.class_bounds(counts, np.array(0), alpha), alpha

@@ -4,4 +4,5 @@ from radii.evaluation.ledger import Ledger as Ledger
 from radii.evaluation.ledger import LedgerWriter as LedgerWriter
 from radii.evaluation.ledger import Row as Row
 from radii.evaluation.metrics import Outcomes as Outcomes
+from radii.evaluation.outlook import Outlook as Outlook
 from radii.evaluation.run import Run as Run

@@ -31,11 +31,14 @@ from radii.errors import LedgerError
 from radii.records import Certification, Claim, SoftVotes, Votes
 
 FORMAT = "radii-ledger/1"
-_SINCE_THEN = {
-    "vote": "hard",
-    "stop": "never", "compile": "off",
-}  # what keys that the first ledgers do not have would have said
+# What keys that the first ledgers do not have would have said.
+_SINCE_THEN = {"vote": "hard", "stop": "never", "compile": "off"}
 
+_INDICES = 'SELECT "index" FROM inputs'
+
+_WITHOUT_VOTES = (
+    "\"index\", label, prediction, radius, pA_lower, pB_upper, '{}', '{}', samples, seconds"
+)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE inputs (
@@ -135,11 +138,53 @@ class Ledger:
             (count,) = connection.execute("SELECT count(*) FROM inputs").fetchone()
             return int(count)
 
-    def rows(self) -> Iterator[Row]:
-        """Every input so far, by index."""
+    def rows(self, *, votes: bool = True) -> Iterator[Row]:
+        """Every input so far, by index.
+
+        Args:
+            votes: Whether to read the votes too. With very many classes they take most of the time
+                and memory; without them they are empty in the rows.
+        """
         with closing(self._connect()) as connection:
-            for values in connection.execute('SELECT * FROM inputs ORDER BY "index"'):
+            chosen = "*" if votes else _WITHOUT_VOTES
+            for values in connection.execute(f'SELECT {chosen} FROM inputs ORDER BY "index"'):  # noqa: S608
                 yield _row(values)
+
+    def row(self, index: int) -> Row:
+        """One input.
+
+        Raises:
+            KeyError: If it is not in the ledger.
+        """
+        with closing(self._connect()) as connection:
+            found = connection.execute(
+                'SELECT * FROM inputs WHERE "index" = ?', (index,)
+            ).fetchone()
+        if found is None:
+            raise KeyError(index)
+        return _row(found)
+
+    def unanimous(self) -> int:
+        """How many inputs have a certified class that got every vote of the estimation."""
+        with closing(self._connect()) as connection:
+            (count,) = connection.execute(
+                """SELECT count(*) FROM inputs WHERE instr(n_votes, ',') = 0
+                   AND n_votes LIKE '{"' || prediction || '":%'"""
+            ).fetchone()
+            return int(count)
+
+    def done(self) -> frozenset[int]:
+        """Indices of the inputs so far."""
+        with closing(self._connect()) as connection:
+            return frozenset(index for (index,) in connection.execute(_INDICES))
+
+    def check(self, spec: Mapping[str, Any]) -> None:
+        """Refuses a spec that is not the one of this run.
+
+        Raises:
+            LedgerError: If a value differs; it names the first.
+        """
+        _compare(self.path, self.meta, {"format": FORMAT, **spec})
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
@@ -214,7 +259,7 @@ class LedgerWriter:
         try:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
-                self._compare(_read_meta(connection, self.path))
+                _compare(self.path, _read_meta(connection, self.path), self._spec)
                 columns = connection.execute("PRAGMA table_info(inputs)").fetchall()
                 if "claim" not in {column[1] for column in columns}:
                     connection.execute("ALTER TABLE inputs ADD COLUMN claim TEXT")
@@ -222,9 +267,7 @@ class LedgerWriter:
             connection.execute("PRAGMA synchronous = NORMAL")
             if not tables:
                 self._create(connection)
-            self.done = frozenset(
-                index for (index,) in connection.execute('SELECT "index" FROM inputs')
-            )
+            self.done = frozenset(index for (index,) in connection.execute(_INDICES))
         except sqlite3.DatabaseError as error:
             connection.close()
             raise _unreadable(self.path, error) from None
@@ -244,14 +287,15 @@ class LedgerWriter:
                 [(key, json.dumps(value)) for key, value in meta.items()],
             )
 
-    def _compare(self, there: Mapping[str, Any]) -> None:
-        there = {**_SINCE_THEN, **there}
-        for key, here in self._spec.items():
-            if there.get(key) != here:
-                raise LedgerError(
-                    f"{str(self.path)!r} holds a run with {key} {there.get(key)!r}, "
-                    f"not {here!r}; write to another --out."
-                )
+
+def _compare(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    there = {**_SINCE_THEN, **there}
+    for key, value in here.items():
+        if there.get(key) != value:
+            raise LedgerError(
+                f"{str(path)!r} holds a run with {key} {there.get(key)!r}, "
+                f"not {value!r}; write to another --out."
+            )
 
 
 def _votes(votes: Votes | None) -> dict[int, float]:

@@ -12,21 +12,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from radii.bounds import BOUNDS
 from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
 from radii.errors import DataError
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
-from radii.models import Base, Compiled
+from radii.evaluation.outlook import PILOT, Outlook, outlook, spread
+from radii.models import Agreement, Base, Compiled, InPrecision
 from radii.noise import NOISES, Generators, Stream
 from radii.provenance import git_revision, versions
-from radii.records import FloatArray, IntArray, Norm
+from radii.records import Counts, FloatArray, IntArray, Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.stopping import STOPS
 
 _SECONDS_BETWEEN_COMMITS = 0.5
+_COMPARED = 10  # inputs on which labels are compared, and noisy copies of each
+_COPIES = 100
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Run:
         on_start: Callable[[int, int], object] | None = None,
         on_draws: Callable[[int], object] | None = None,
         on_input: Callable[[], object] | None = None,
+        on_agreement: Callable[[dict[str, Any]], object] | None = None,
     ) -> Ledger:
         """Certifies every input that the ledger at `path` does not hold yet.
 
@@ -70,22 +74,20 @@ class Run:
             on_start: Is told how many inputs there are, and how many of them are done already.
             on_draws: Is told the number of draws of each batch.
             on_input: Is called after each input.
+            on_agreement: Is told what `label_agreement` measured, when a ledger is made.
 
         Raises:
             DataError: If data and base classifier do not fit each other.
             PlanError: If the plan could never certify anything.
             LedgerError: If the ledger is of another spec or in use.
         """
-        dim = math.prod(self.dataset.input_shape)
-        chosen = self.smoothed.certificate(self.norm, self.certificate, dim=dim)
-        plan = self.plan.under(self.smoothed.noise)
-        plan.check(self.smoothed.num_classes, self.smoothed.vote)
-        indices = self.subset.indices(len(self.dataset))
-        self._check_fit(indices)
-        if plan.seed is None and path.is_file() and path.stat().st_size:
-            plan = replace(plan, seed=Ledger(path).meta["seed"])
-        plan = plan.seeded()
-        with LedgerWriter(path, self._spec(plan, chosen), self._notes(chosen)) as ledger:
+        plan, chosen, indices = self._ready(path)
+        spec, notes = self._spec(plan, chosen), self._notes(chosen)
+        if not _holds_run(path) and (agreement := self.label_agreement(plan)):
+            notes["label_agreement"] = agreement
+            if on_agreement is not None:
+                on_agreement(agreement)
+        with LedgerWriter(path, spec, notes) as ledger:
             left = [int(index) for index in indices if int(index) not in ledger.done]
             if on_start is not None:
                 on_start(len(indices), len(indices) - len(left))
@@ -112,6 +114,64 @@ class Run:
             finally:
                 ledger.add(rows)
         return Ledger(path)
+
+    def outlook(self, path: Path | None = None) -> Outlook:
+        """What `certify` with this ledger would cost, and can reach; nothing is written.
+
+        Takes a few seconds: some inputs are tried. Refuses what `certify` would refuse.
+        """
+        plan, chosen, indices = self._ready(path)
+        spec = self._spec(plan, chosen)
+        left = [int(index) for index in indices]
+        if path is not None and _holds_run(path):
+            ledger = Ledger(path)
+            ledger.check(spec)
+            done = ledger.done()
+            left = [index for index in left if index not in done]
+        tried = left or [int(index) for index in indices]
+        return outlook(
+            self.smoothed,
+            list(self._inputs([tried[at] for at in spread(len(tried), PILOT)])),
+            plan,
+            chosen,
+            inputs=len(indices),
+            inputs_done=len(indices) - len(left),
+            compiled=isinstance(self.smoothed.base, Compiled),
+        )
+
+    def label_agreement(self, plan: SamplingPlan) -> dict[str, Any] | None:
+        """How often the labels are those of the float32 module as it was loaded.
+
+        Counted on the first noisy copies that the estimation of this plan will see, of the first
+        inputs. None where the base classifier is neither in another precision nor compiled.
+        """
+        module, loaded = self.smoothed.base, self.base.module
+        if not (isinstance(module, Compiled | InPrecision) and isinstance(loaded, nn.Module)):
+            return None
+        both = Agreement(module, loaded)
+        indices = [int(index) for index in self.subset.indices(len(self.dataset))[:_COMPARED]]
+        copies = min(_COPIES, plan.n)
+        compared = replace(self.smoothed, base=both, num_classes=2, vote="hard")
+        if both.rows is None and self.smoothed.resolve_device().type != "cpu":
+            # Compiled for the rounds of the run, not for the smaller ones of this comparison.
+            full = compared.round_rows(self.dataset[indices[0]][0], plan)
+            both.rows = min(full, len(self.subset.indices(len(self.dataset))) * (plan.n0 + plan.n))
+        found = compared.votes_each(self._inputs(indices), copies, plan, stage="estimation")
+        same = sum(int(votes.votes[1]) for _, votes in found if isinstance(votes, Counts))
+        draws = copies * len(indices)
+        return {"with": "float32", "share": same / draws, "draws": draws}
+
+    def _ready(self, path: Path | None) -> tuple[SamplingPlan, Certificate, IntArray]:
+        """Plan, certificate and inputs, once all is checked that can be without a draw."""
+        dim = math.prod(self.dataset.input_shape)
+        chosen = self.smoothed.certificate(self.norm, self.certificate, dim=dim)
+        plan = self.plan.under(self.smoothed.noise)
+        plan.check(self.smoothed.num_classes, self.smoothed.vote)
+        indices = self.subset.indices(len(self.dataset))
+        self._check_fit(indices)
+        if plan.seed is None and path is not None and _holds_run(path):
+            plan = replace(plan, seed=Ledger(path).meta["seed"])
+        return plan.seeded(), chosen, indices
 
     def _inputs(self, indices: list[int]) -> Iterator[tuple[int, Tensor]]:
         for index in indices:
@@ -141,8 +201,8 @@ class Run:
             "noise": NOISES.spec_of(self.smoothed.noise),
             "norm": self.norm,
             "certificate": CERTIFICATES.name_of(certificate),
-            "bound": BOUNDS.spec_of(plan.course(certificate).bound),
             "stop": STOPS.spec_of(plan.stop),
+            "bound": BOUNDS.spec_of(plan.course(certificate).bound),
             "alpha": plan.alpha,
             "n0": plan.n0,
             "n": plan.n,
@@ -173,6 +233,10 @@ class Run:
             "device_name": torch.cuda.get_device_name(device) if cuda else "cpu",
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
+
+
+def _holds_run(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def noisy_copies(ledger: Ledger, x: Tensor, index: int, copies: int) -> FloatArray:

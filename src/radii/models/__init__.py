@@ -1,5 +1,6 @@
 """The architectures of the papers, and the base classifiers that users bring."""
 
+from radii.models.agreement import Agreement as Agreement
 from radii.models.base import ARCHITECTURES as ARCHITECTURES
 from radii.models.base import Architecture as Architecture
 from radii.models.base import Normalize as Normalize

@@ -36,11 +36,11 @@ class Compiled(nn.Module):
                 f"only an nn.Module can be compiled, got {type(module).__name__}; "
                 f"compile inside that function, or leave compilation off"
             )
-        if module.training:
+        if any(part.training for part in module.modules()):
             raise ValueError("the module must be in evaluation mode to be frozen; call eval()")
         self.module = module
         self.training = False
-        self.rows: int | None = None
+        self.compiled_rows: int | None = None
         cuda = any(tensor.is_cuda for tensor in (*module.parameters(), *module.buffers()))
         options: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": True}
         if cuda:
@@ -54,13 +54,13 @@ class Compiled(nn.Module):
         """Scores or labels of `(rows, *shape)`, as the module's."""
         if not self._compiled:
             with self._lock:  # one thread compiles, the others wait
-                if self.rows is None:
-                    self.rows = len(x)
-                answer = self._answers(x, self.rows)
+                if self.compiled_rows is None:
+                    self.compiled_rows = len(x)
+                answer = self._answers(x, self.compiled_rows)
                 self._compiled = True
                 return answer
-        assert self.rows is not None
-        return self._answers(x, self.rows)
+        assert self.compiled_rows is not None
+        return self._answers(x, self.compiled_rows)
 
     def _answers(self, x: Tensor, rows: int) -> Tensor:
         if len(x) == rows:

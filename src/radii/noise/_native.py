@@ -11,13 +11,12 @@ import ctypes
 import hashlib
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +47,10 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError):
         return None
     found.radii_threefry.argtypes = (_Words, _Words, _Words)
-    found.radii_normal.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float, _Words)
+    found.radii_normal.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
+        *(ctypes.c_float, _Words),
+    )
     found.radii_threefry.restype = found.radii_normal.restype = None
     return found if threefry(found, _COUNTER, _KEY) == _ANSWER else None
 
@@ -60,10 +62,19 @@ def threefry(code: ctypes.CDLL, counter: tuple[int, ...], key: tuple[int, ...]) 
     return tuple(answer)
 
 
-def fill_normal(code: ctypes.CDLL, out: Tensor, sigma: float, key: bytes) -> Tensor:
-    """Fills a contiguous float32 CPU tensor with N(0, sigma^2), the stream of a key of 16 bytes."""
-    words = _Words(*np.frombuffer(key, dtype="<u4").tolist())
-    code.radii_normal(out.data_ptr(), out.numel(), sigma, words)
+def add_normal(code: ctypes.CDLL, x: Tensor, out: Tensor, sigma: float, key: bytes) -> Tensor:
+    """Inputs plus N(0, sigma^2), the stream of a key of 16 bytes.
+
+    Args:
+        code: What `library` returned.
+        x: Float32 on the CPU, contiguous. Repeated where it has fewer numbers than `out`.
+        out: Float32 on the CPU, contiguous. Is overwritten and returned.
+        sigma: The standard deviation.
+        key: Names the stream.
+    """
+    words = _Words(*struct.unpack("<4I", key))
+    size = max(x.numel(), 1)
+    code.radii_normal(out.data_ptr(), x.data_ptr(), out.numel() // size, size, sigma, words)
     return out
 
 

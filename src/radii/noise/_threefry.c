@@ -87,19 +87,30 @@ void radii_threefry(const uint32_t counter[4], const uint32_t key[4], uint32_t o
   for (int i = 0; i < 4; i++) out[i] = x[i][0];
 }
 
-/* `count` numbers of N(0, sigma^2), the stream of `key` from its start. */
-void radii_normal(float *restrict out, size_t count, float sigma, const uint32_t key[4]) {
+/* `rows` copies of the `dim` numbers of x, plus N(0, sigma^2): the stream of `key` from its start. */
+void radii_normal(float *restrict out, const float *restrict x, size_t rows, size_t dim,
+                  float sigma, const uint32_t key[4]) {
   static const Lanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  size_t count = rows * dim, place = 0; /* place: of `start` in x */
   for (size_t start = 0; start < count; start += 4 * LANES) {
     uint64_t counter = start / 4; /* a multiple of LANES, so no lane carries into the next word */
-    Lanes x[4] = {(uint32_t)counter + lane, (Lanes){0} + (uint32_t)(counter >> 32), {0}, {0}};
+    Lanes words[4] = {(uint32_t)counter + lane, (Lanes){0} + (uint32_t)(counter >> 32), {0}, {0}};
     uint32_t bits[4][LANES];
     float z[4][LANES];
-    threefry(x, key);
-    memcpy(bits, x, sizeof bits);
+    threefry(words, key);
+    memcpy(bits, words, sizeof bits);
     box_muller(bits[0], bits[1], z[0], z[1], sigma);
     box_muller(bits[2], bits[3], z[2], z[3], sigma);
-    size_t left = count - start;
-    memcpy(out + start, z, (left < 4 * LANES ? left : 4 * LANES) * sizeof(float));
+    size_t left = count - start < 4 * LANES ? count - start : 4 * LANES;
+    const float *noise = z[0];
+    if (left == 4 * LANES && place + left <= dim) {
+      for (size_t i = 0; i < 4 * LANES; i++) out[start + i] = x[place + i] + noise[i];
+      place = place + left == dim ? 0 : place + left;
+    } else {
+      for (size_t i = 0; i < left; i++) {
+        out[start + i] = x[place] + noise[i];
+        place = place + 1 == dim ? 0 : place + 1;
+      }
+    }
   }
 }

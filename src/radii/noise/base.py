@@ -62,7 +62,6 @@ class Noise(ABC):
             `(rows, *shape)` float32.
         """
 
-
     def at(
         self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
     ) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
-from radii.noise._native import NAME, fill_normal
+from radii.noise._native import NAME, add_normal
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class Gaussian(AdditiveNoise):
             return super().at(x, stream, generators, out=out)
         if out is None:
             out = torch.empty(x.shape, dtype=torch.float32)
-        return fill_normal(code, out, self.sigma, stream.hashed(16)).add_(x)
+        single = x[:1] if x.stride(0) == 0 else x  # rows that are copies of one input, or not
+        add_normal(code, single.contiguous(), out, self.sigma, stream.hashed(16))
+        return out
 
     def generator_name(self, generators: Generators) -> str:
         """See `Noise.generator_name`."""

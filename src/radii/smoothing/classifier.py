@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from radii.certificates.base import Certificate, find
 from radii.errors import BaseClassifierError, NotCoveredError, PlanError
 from radii.noise.base import Noise
-from radii.records import Certification, Norm, Prediction
+from radii.noise.streams import Stage
+from radii.records import Certification, Norm, Prediction, Votes
 from radii.smoothing import certify as algorithms
 from radii.smoothing.plan import SamplingPlan
-from radii.smoothing.scheduler import Sampler
+from radii.smoothing.scheduler import Request, Sampler
 from radii.smoothing.tally import Vote
 
 Inputs = Tensor | npt.NDArray[Any]
@@ -119,6 +120,30 @@ class SmoothedClassifier:
         plan = plan.under(self.noise).seeded()
         plan.check(self.num_classes, self.vote)
         return algorithms.certify(self._sampler(plan, on_draws), self._moved(inputs), plan, chosen)
+
+    def votes_each(
+        self,
+        inputs: Iterable[tuple[int, Tensor]],
+        draws: int,
+        plan: SamplingPlan,
+        *,
+        stage: Stage = "prediction",
+    ) -> Iterator[tuple[int, Votes]]:
+        """The votes of so many draws, for a stream of `(index, input)`; nothing is concluded.
+
+        Args:
+            inputs: See `certify_each`.
+            draws: For each input.
+            plan: Its seed and block name the noise.
+            stage: Names it, too; that of predictions shares no noise with certification.
+        """
+        requests = (Request(index, x, {stage: draws}) for index, x in self._moved(inputs))
+        for request, votes in self._sampler(plan.seeded()).run(requests):
+            yield request.index, votes[stage]
+
+    def round_rows(self, x: Tensor, plan: SamplingPlan) -> int:
+        """Draws that the device works on at once, with inputs like `x`."""
+        return self._sampler(plan.seeded()).round_rows(x)
 
     def predict(
         self, x: Inputs, n: int = 1_000, alpha: float = 0.001, *, seed: int | None = None

@@ -22,7 +22,8 @@ from radii.smoothing.tally import Tally
 _ROWS_A_THREAD = 800  # in one round
 _ROWS_ELSEWHERE = 10_000
 _BYTES_ELSEWHERE = 1 << 30  # of noisy inputs in one round
-_PASS_NUMBERS = 400_000  # in the input of one forward pass of a thread, so that it stays in cache
+_PASS_NUMBERS = 150_000  # in the input of one forward pass of a thread, so that it stays in cache
+_LEAST_PASS_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,11 @@ class ThreadPasses(Passes):
         """Draws of a full round; see `Passes.rows`."""
         return max(self.batch_size or self.workers * _ROWS_A_THREAD, self.block)
 
+    def _pass_rows(self, x: Tensor) -> int:
+        """Rows of one forward pass: a block in equal parts of a size that suits the cache."""
+        passes = max(1, round(self.block * x.numel() / _PASS_NUMBERS))
+        return max(min(_LEAST_PASS_ROWS, self.block), -(-self.block // passes))
+
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
         """An equal share of the blocks for each thread; see `Passes.submit`."""
         shares = [blocks[first :: self.workers] for first in range(min(self.workers, len(blocks)))]
@@ -162,9 +168,9 @@ class ThreadPasses(Passes):
         buffer = self._local.buffer
         if buffer is None or buffer.shape[1:] != x.shape:
             buffer = self._local.buffer = torch.empty((self.block, *x.shape))
-        most = min(self.block, max(1, _PASS_NUMBERS // max(x.numel(), 1)))
-        if getattr(self.base, "rows", most) is None:
-            self.base.rows = most  # type: ignore[attr-defined]  # of a module that is compiled
+        most = self._pass_rows(x)
+        if getattr(self.base, "compiled_rows", most) is None:
+            self.base.compiled_rows = most  # type: ignore[attr-defined]  # of a module that is compiled
         answers = []
         for block in blocks:
             noisy = buffer[: block.rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,7 +63,9 @@ class SamplingPlan:
             object.__setattr__(self, name, int(value))
         if exact and (self.n0, self.alpha) != (0, 0):
             raise ValueError(
-                f"n0 and alpha must be 0 with an exact bound, got n0={self.n0}, alpha={self.alpha}"
+                f"n0 and alpha must be 0 with an exact bound, got n0={self.n0}, "
+                f"alpha={self.alpha}; noise that is enumerated takes that bound by itself, "
+                f"other noise needs another"
             )
         if not exact and not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
@@ -106,7 +109,7 @@ class SamplingPlan:
             PlanError: If the bound does not hold at every stopping time, or nothing could be
                 claimed.
         """
-        return self.stop.course(self.n, self.alpha, self.bound, certificate, multiple=self.block)
+        return _course(self.stop, self.n, self.alpha, self.bound, certificate, self.block)
 
     def check(self, num_classes: int, vote: Vote = "hard") -> None:
         """Refuses a plan under which no input could ever be certified.
@@ -142,3 +145,11 @@ class SamplingPlan:
     def seeded(self) -> SamplingPlan:
         """This plan, with a seed from the operating system if it has none."""
         return self if self.seed is not None else replace(self, seed=secrets.randbits(63))
+
+
+@lru_cache(maxsize=16)
+def _course(
+    stop: Stop, n: int, alpha: float, bound: Bound | None, certificate: Certificate, block: int
+) -> Course:
+    """Made once for all inputs of a run, which takes milliseconds or more."""
+    return stop.course(n, alpha, bound, certificate, multiple=block)

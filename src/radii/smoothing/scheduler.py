@@ -147,6 +147,11 @@ class Sampler:
                 if self.on_draws is not None:
                     self.on_draws(sum(block.rows for block in blocks))
 
+    def round_rows(self, x: Tensor) -> int:
+        """Draws of a full round of inputs like `x`."""
+        with closing(self._passes(tally(self.vote, self.num_classes))) as passes:
+            return passes.rows(x)
+
     def _passes(self, counter: Tally) -> Passes:
         return passes_on(
             self.device, self.base, self.noise, counter, self.seed, self.block, self.batch_size

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def abstained(index: int) -> Row:
 
 def wrong(index: int, radius: float = 1.0) -> Row:
     return row(index, radius, label=0, prediction=1)
+
+
+def soft(index: int, radius: float = 0.5) -> Row:
+    """An input with soft votes: sums of scores, and of their squares."""
+    return replace(
+        row(index, radius),
+        n0_votes={0: 0.1 + 0.2, 1: 99.7},
+        n0_squares={0: 5e-324, 1: 99.5},
+        n_votes={0: 987.6543210987654, 2: 12.345678901234567},
+        n_squares={0: 980.1, 2: 1 / 3},
+    )
 
 
 def write(path: Path, rows: Iterable[Row], **changes: Any) -> Path:

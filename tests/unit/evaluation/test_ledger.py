@@ -7,11 +7,13 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from radii.errors import LedgerError
-from radii.evaluation import Ledger, LedgerWriter
-from tests.unit.evaluation.ledgers import SPEC, abstained, python, row, write, wrong
+from radii.evaluation import Ledger, LedgerWriter, Row
+from radii.records import Certification, Claim, Counts, SoftVotes
+from tests.unit.evaluation.ledgers import SPEC, abstained, python, row, soft, write, wrong
 
 WRITE = """
 import sys
@@ -272,3 +274,116 @@ def _journal_mode(path):
         return connection.execute("PRAGMA journal_mode").fetchone()[0]
     finally:
         connection.close()
+
+
+# As the first version made them.
+FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE inputs (
+    "index" INTEGER PRIMARY KEY,
+    label INTEGER NOT NULL,
+    prediction INTEGER,
+    radius REAL NOT NULL,
+    pA_lower REAL NOT NULL,
+    pB_upper REAL NOT NULL,
+    n0_votes TEXT NOT NULL,
+    n_votes TEXT NOT NULL,
+    samples INTEGER NOT NULL,
+    seconds REAL NOT NULL
+);
+"""
+SINCE_THEN = {"vote": "hard", "stop": "never", "compile": "off"}
+
+
+@pytest.fixture
+def first_format(tmp_path):
+    """A ledger of two inputs, without the column and the keys that came later."""
+    path = tmp_path / "first.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(FIRST)
+        meta = {"format": "radii-ledger/1", **SPEC, "data_examples": 3}
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in meta.items()]
+        )
+        votes = ('{"0": 90, "1": 10}', '{"0": 990, "2": 10}')
+        connection.execute(
+            "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (0, 0, 0, 1.5, 0.98, 0.02, *votes, 1100, 0.25),
+        )
+        votes = ('{"0": 90, "1": 10}', '{"0": 500, "2": 500}')
+        connection.execute(
+            "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (1, 0, None, 0.0, 0.45, 0.55, *votes, 1100, 0.25),
+        )
+    return path
+
+
+def test_a_ledger_of_the_first_format_is_read(first_format):
+    before = first_format.read_bytes()
+    ledger = Ledger(first_format)
+    assert list(ledger.rows()) == [row(0, 1.5), abstained(1)]
+    assert len(ledger) == 2
+    assert ledger.meta["noise"] == SPEC["noise"]
+    assert first_format.read_bytes() == before
+
+
+def test_a_ledger_of_the_first_format_is_resumed(first_format):
+    with LedgerWriter(first_format, {**SPEC, **SINCE_THEN}, {}) as ledger:
+        assert ledger.done == {0, 1}
+        ledger.add([row(2)])
+    for _ in range(2):  # and once more, with the column there
+        with LedgerWriter(first_format, {**SPEC, **SINCE_THEN}, {}) as ledger:
+            assert ledger.done == {0, 1, 2}
+    assert list(Ledger(first_format).rows()) == [row(0, 1.5), abstained(1), row(2)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("stop", "at_radius:radius=0.5"), ("vote", "soft"), ("compile", "on")]
+)
+def test_the_first_format_holds_what_later_keys_would_have_said(first_format, key, value):
+    before = first_format.read_bytes()
+    with (
+        pytest.raises(LedgerError, match=rf"with {key} {SINCE_THEN[key]!r}, not {value!r}"),
+        LedgerWriter(first_format, {**SPEC, **SINCE_THEN, key: value}, {}),
+    ):
+        pass
+    assert first_format.read_bytes() == before
+
+
+def test_soft_votes_and_claims_come_back_as_they_were(tmp_path):
+    rows = [
+        soft(0),
+        replace(row(1), claim=Claim(300, 299), n_votes={0: 480, 2: 20}, samples=600),
+        replace(abstained(2), claim=Claim(0, 0)),
+        row(3),
+        replace(soft(4), n0_votes={}, n0_squares={}),
+    ]
+    path = write(tmp_path / "run.sqlite", rows)
+    found = list(Ledger(path).rows())
+    assert found == rows
+    assert [r.claim for r in found] == [None, Claim(300, 299), Claim(0, 0), None, None]
+    assert found[0].n_squares[2] == 1 / 3
+    assert {type(votes) for votes in found[3].n_votes.values()} == {int}
+    with closing(sqlite3.connect(path)) as connection:
+        stored = connection.execute('SELECT claim, n_votes FROM inputs ORDER BY "index"').fetchall()
+    assert [claim for claim, _ in stored] == [None, "[300, 299]", "[0, 0]", None, None]
+    assert stored[3][1] == '{"0": 990, "2": 10}'
+
+
+def test_a_row_of_a_certification_holds_all_its_votes():
+    soft_votes = SoftVotes(np.array([7.5, 0.0, 2.5]), np.array([6.0, 0.0, 1.0]), np.array(10))
+    result = Certification(0, 0.3, 0.6, 0.4, soft_votes, soft_votes)
+    stored = Row.of(4, 0, result, 0.5)
+    assert stored.samples == 20
+    assert (stored.n_votes, stored.n_squares) == ({0: 7.5, 2: 2.5}, {0: 6.0, 2: 1.0})
+    assert (stored.n0_votes, stored.n0_squares) == (stored.n_votes, stored.n_squares)
+
+    hard_votes = Counts(np.array([97, 0, 3]))
+    early = Certification(0, 0.5, 0.9, 0.1, hard_votes, hard_votes, Claim(50, 49))
+    stored = Row.of(4, 0, early, 0.5)
+    assert (stored.n_votes, stored.n_squares) == ({0: 97, 2: 3}, {})
+    assert stored.claim == Claim(50, 49)
+
+    exact = Certification(0, 0.5, 0.97, 0.03, None, hard_votes)
+    stored = Row.of(4, 0, exact, 0.5)
+    assert (stored.n0_votes, stored.samples, stored.claim) == ({}, 100, None)

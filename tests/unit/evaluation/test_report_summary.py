@@ -7,7 +7,8 @@ import pytest
 
 from radii.errors import LedgerError
 from radii.evaluation.report import Report
-from tests.unit.evaluation.ledgers import abstained, row, write, wrong
+from radii.records import Claim
+from tests.unit.evaluation.ledgers import abstained, row, soft, write, wrong
 
 ROWS = [row(0, 1.3), wrong(1, 9.0), abstained(2), row(3, 0.7)]
 
@@ -168,3 +169,61 @@ def test_names_and_labels_tell_runs_apart(tmp_path):
 
     report = Report.of([paths[0], write(tmp_path / "d", ROWS)])
     assert report.labels[1] == f"{tmp_path / 'd'}: gaussian:sigma=0.5, n=1,000, alpha=0.001"
+
+
+def test_a_run_that_stopped_early(tmp_path):
+    rows = [
+        replace(row(0, 0.5), claim=Claim(100, 100), n_votes={0: 100}, samples=200),
+        replace(abstained(1), claim=Claim(0, 0), n_votes={0: 50, 2: 50}, samples=200),
+    ]
+    path = write(
+        tmp_path / "a", rows, stop="at_radius:radius=0.5,futility=0.01", bound="calibrated"
+    )
+    report = Report.of([path])
+    (summary,) = report.summaries
+    assert summary.stop == "at_radius:radius=0.5,futility=0.01"
+    assert (summary.n, summary.samples_total, summary.acr) == (1000, 400, 0.25)
+    assert report.labels == [f"gaussian:sigma=0.5, n=1,000, alpha=0.001, stop={summary.stop}"]
+    (said,) = report.caveats  # of equal n there is nothing to say
+    assert "stopped early (at_radius:radius=0.5,futility=0.01)" in said
+    assert "its ACR is a lower bound of the one at n=1,000" in said
+    assert "So is its certified accuracy at radii that it did not decide" in said
+
+    fixed = write(tmp_path / "b", ROWS)
+    both = Report.of([path, fixed]).caveats
+    assert sum("stopped early" in sentence for sentence in both) == 1
+    assert "ACR grows with n, so compare it at equal n only." in both
+
+
+def test_the_stop_of_a_ledger_that_does_not_say_is_never(tmp_path):
+    (summary,) = Report.of([write(tmp_path / "a", ROWS)]).summaries
+    assert summary.stop == "never"
+    assert "stopped early" not in caveats(tmp_path / "a")
+
+
+def test_an_exact_run_is_about_its_domain_and_does_not_grow_with_n(tmp_path):
+    rows = [replace(row(0), n0_votes={}, n_votes={0: 255}, samples=255)]
+    path = write(
+        *(tmp_path / "a", rows),
+        **{"noise": "splitting:half_width=0.5,deterministic=true", "certificate": "splitting_l1"},
+        **{"bound": "exact", "n0": 0, "n": 255, "alpha": 0, "norm": "l1"},
+        domain="inputs whose coordinates are multiples of 1/255",
+    )
+    report = Report.of([path])
+    assert (report.summaries[0].alpha, report.summaries[0].n0) == (0, 0)
+    assert report.caveats == [
+        "The run is about inputs whose coordinates are multiples of 1/255: "
+        "a radius says nothing about other points of the ball."
+    ]
+    assert "is about" not in caveats(write(tmp_path / "b", ROWS, domain=None))
+
+
+def test_soft_votes_are_another_classifier(tmp_path):
+    path = write(tmp_path / "a", [soft(0), soft(1, 0.7)], vote="soft", bound="empirical_bernstein")
+    report = Report.of([path])
+    (summary,) = report.summaries
+    assert summary.unanimous == 0
+    assert summary.acr == pytest.approx(0.6)
+    assert "adds up softmax scores in place of votes" in report.caveats[0]
+    assert report.caveats[1:] == ["ACR grows with n, so compare it at equal n only."]
+    assert "softmax" not in caveats(write(tmp_path / "b", ROWS, vote="hard"))

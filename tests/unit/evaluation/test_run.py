@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from radii.bounds import Calibrated
 from radii.data import ArrayDataset, Subset
 from radii.errors import BaseClassifierError, DataError, LedgerError, PlanError
 from radii.evaluation import Ledger, Run
 from radii.evaluation.run import noisy_copies
-from radii.models import Base
-from radii.noise import Gaussian
+from radii.models import Base, InPrecision
+from radii.noise import Gaussian, Generators, Stream
 from radii.records import Counts
 from radii.smoothing import SamplingPlan, SmoothedClassifier, decide
+from radii.stopping import AtRadius, Precision
 from tests.oracles import HalfSpace
 
 
@@ -116,6 +120,10 @@ def test_what_cannot_work_is_refused_before_the_first_draw(tmp_path):
         run(base=never, shape=(4,)).certify(tmp_path / "run")
     with pytest.raises(PlanError, match="n of at least 10"):
         run(base=never, n=5).certify(tmp_path / "run")
+    with pytest.raises(PlanError, match="radius must be at most"):
+        run(base=never, stop=AtRadius(9.0)).certify(tmp_path / "run")
+    with pytest.raises(PlanError, match="take hybrid or betting"):
+        run(base=never, stop=Precision(), bound=Calibrated()).certify(tmp_path / "run")
     with pytest.raises(BaseClassifierError, match="eval"):
         run(base=torch.nn.Linear(3, 2)).certify(tmp_path / "other")
     assert not (tmp_path / "run").exists()
@@ -143,3 +151,50 @@ def test_noisy_copies_are_those_that_the_base_classifier_saw(tmp_path):
     copies = noisy_copies(ledger, x, 0, 3)
     estimation = seen[1]  # the first block of 20 rows selected the class
     np.testing.assert_array_equal(copies, estimation[:3].double().numpy())
+
+
+def linear() -> torch.nn.Module:
+    module = torch.nn.Linear(3, 2).eval()
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.3, -0.2, 0.1], [-0.3, 0.25, 0.1]]))
+        module.bias.zero_()
+    return module
+
+
+def in_bfloat16(**plan) -> Run:
+    made, module = run(base=linear(), **plan), linear()
+    smoothed = replace(made.smoothed, base=InPrecision(module).eval())
+    described = replace(made.base, module=module)
+    return replace(made, smoothed=smoothed, base=described, precision="bfloat16")
+
+
+def test_labels_in_another_precision_are_compared_on_the_noise_of_the_run(tmp_path):
+    told = []
+    made = in_bfloat16()
+    meta = made.certify(tmp_path / "run", on_agreement=told.append).meta
+    same = 0
+    for index in range(10):
+        x = made.dataset[index][0].expand(100, 3)
+        stream = Stream(3, index, "estimation", 0)
+        noisy = Gaussian(0.5).at(x, stream, Generators(torch.device("cpu")))
+        with torch.no_grad():
+            labels = [m(noisy).argmax(1) for m in (made.smoothed.base, made.base.module)]
+        same += int((labels[0] == labels[1]).sum())
+    assert 0 < same < 1000  # the two do differ
+    assert meta["label_agreement"] == {"with": "float32", "share": same / 1000, "draws": 1000}
+    assert told == [meta["label_agreement"]]
+    in_bfloat16().certify(tmp_path / "run", on_agreement=told.append)
+    assert len(told) == 1
+
+
+def test_comparing_labels_changes_no_vote(tmp_path):
+    in_bfloat16().certify(tmp_path / "compared")
+    made = in_bfloat16()
+    alone = dict(made.smoothed.certify_each(made._inputs(list(range(12))), made.plan))
+    for row in Ledger(tmp_path / "compared").rows():
+        votes = [row.n_votes.get(label, 0) for label in range(2)]
+        assert votes == alone[row.index].estimation.votes.tolist()
+
+
+def test_the_classifier_that_was_loaded_is_not_compared_with_itself(tmp_path):
+    assert "label_agreement" not in run(base=linear()).certify(tmp_path / "run").meta

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,19 +15,19 @@ import torch
 from scipy.special import ndtr
 
 from radii.noise import Gaussian, Generators, Stream
-from radii.noise._native import NAME, fill_normal, library, threefry
+from radii.noise._native import NAME, add_normal, library, threefry
 
-CODE = library()
-if CODE is None:
+if shutil.which(os.environ.get("CC", "cc")) is None:
     pytest.skip("no C compiler on this machine", allow_module_level=True)
+CODE = library()
+assert CODE is not None, "the code could not be compiled"
 
 KEY = bytes(range(16))
 WORDS = tuple(np.frombuffer(KEY, dtype="<u4").tolist())
 
 
 def drawn(count: int, sigma: float = 1.0, key: bytes = KEY) -> npt.NDArray[np.float32]:
-    assert CODE is not None
-    return np.asarray(fill_normal(CODE, torch.empty(count), sigma, key).numpy())
+    return np.asarray(add_normal(CODE, torch.zeros(1), torch.empty(count), sigma, key).numpy())
 
 
 @pytest.mark.parametrize(
@@ -40,12 +41,10 @@ def drawn(count: int, sigma: float = 1.0, key: bytes = KEY) -> npt.NDArray[np.fl
 def test_published_bits(
     counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
 ) -> None:
-    assert CODE is not None
     assert threefry(CODE, counter, key) == answer
 
 
 def test_numbers_are_the_transform_of_the_bits() -> None:
-    assert CODE is not None
     for count in (1, 7, 64, 65, 1_000):
         numbers = drawn(count)
         for place in range(0, count, 13):
@@ -60,7 +59,6 @@ def test_numbers_are_the_transform_of_the_bits() -> None:
 
 def test_every_rounding_is_that_of_float32() -> None:
     # The same steps in NumPy's float32 give the same bits, so every machine does.
-    assert CODE is not None
     f = np.float32
     words = np.array(
         [threefry(CODE, (i, 0, 0, 0), WORDS) for i in range(160)], dtype=np.uint32
@@ -116,10 +114,9 @@ def test_another_key_is_another_stream() -> None:
 
 
 def test_nothing_is_written_beyond_the_end() -> None:
-    assert CODE is not None
     for count in range(1, 130):
         room = torch.full((200,), torch.nan)
-        fill_normal(CODE, room[:count], 1.0, KEY)
+        add_normal(CODE, torch.zeros(1), room[:count], 1.0, KEY)
         assert not bool(room[:count].isnan().any())
         assert bool(room[count:].isnan().all())
 
@@ -149,3 +146,13 @@ def test_without_it_torch_draws_and_the_name_says_so(variable: dict[str, str]) -
         env={**os.environ, **variable},
     )
     assert done.stdout.strip() == "mt19937-shake128/1"
+
+
+@pytest.mark.parametrize("dim", [1, 3, 63, 64, 65, 128, 200])
+def test_inputs_are_added_place_by_place(dim: int) -> None:
+    stream, rows = Stream(3, 1, "estimation", 2), 7
+    generators = Generators(torch.device("cpu"))
+    z = torch.from_numpy(drawn(rows * dim, 0.5, stream.hashed(16))).reshape(rows, dim)
+    one, many = torch.randn(dim), torch.randn(rows, dim)
+    for x in (one.expand(rows, dim), many, torch.randn(dim, rows).T):
+        assert torch.equal(Gaussian(0.5).at(x, stream, generators), x + z)

@@ -39,10 +39,16 @@ def _of_one(run: Summary, name: str) -> list[str]:
             f"{name} does not say which inputs of which data set it covers. "
             f"Its numbers are those of the {run.examples:,} inputs in it and of no others."
         )
+    if run.meta.get("vote") == "soft":
+        said.append(
+            f"{name} adds up softmax scores in place of votes: what it certifies is another "
+            f"classifier than that of a run which counts labels."
+        )
     if run.stop != "never":
         said.append(
             f"{name} stopped early ({run.stop}): each radius is what was decided by then, not what "
-            f"n draws would give, so its ACR is a lower bound of the one at n={run.n:,}."
+            f"n draws would give, so its ACR is a lower bound of the one at n={run.n:,}. So is its "
+            f"certified accuracy at radii that it did not decide; n draws may abstain less often."
         )
     if run.meta.get("domain"):
         said.append(

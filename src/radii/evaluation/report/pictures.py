@@ -121,7 +121,8 @@ def pictures_of(ledger: Ledger, dataset: Dataset) -> list[Picture]:
             f"{ledger.meta.get('data')!r} with fingerprint {there!r}, got {dataset.fingerprint!r}; "
             f"give the data set that was certified, or leave the pictures out."
         )
-    return [_picture(role, row, ledger, dataset) for role, row in choose(list(ledger.rows()))]
+    chosen = choose(list(ledger.rows(votes=False)))
+    return [_picture(role, ledger.row(row.index), ledger, dataset) for role, row in chosen]
 
 
 def _picture(role: str, row: Row, ledger: Ledger, dataset: Dataset) -> Picture:

@@ -84,10 +84,9 @@ class Summary:
     meta: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def of(
-        cls, run: str, meta: Mapping[str, Any], rows: Sequence[Row], radii: Sequence[float]
-    ) -> Summary:
-        """The summary of at least one row, at these radii."""
+    def of(cls, run: str, ledger: Ledger, rows: Sequence[Row], radii: Sequence[float]) -> Summary:
+        """The summary of at least one row of a ledger, at these radii."""
+        meta = ledger.meta
         outcomes = Outcomes.of(rows)
         acr = average_certified_radius(outcomes)
         expected, coverage = _expected(meta)
@@ -105,7 +104,7 @@ class Summary:
             samples_total=outcomes.samples,
             seconds_total=outcomes.seconds,
             certified_accuracy=tuple(zip(radii, certified_accuracy(outcomes, radii), strict=True)),
-            unanimous=sum(_unanimous(row) for row in rows),
+            unanimous=ledger.unanimous(),
             indices=tuple(row.index for row in rows),
             outcomes=outcomes,
             meta=meta,
@@ -147,7 +146,7 @@ class Report:
             if not (radius >= 0 and math.isfinite(radius)):
                 raise ValueError(f"radii must be finite numbers of at least 0, got {radius!r}")
         chosen = tuple(sorted({float(radius) for radius in radii}))
-        return cls(tuple(Summary.of(run, meta, rows, chosen) for run, meta, rows in read), chosen)
+        return cls(tuple(Summary.of(*each, chosen) for each in read), chosen)
 
     @property
     def caveats(self) -> list[str]:
@@ -176,7 +175,7 @@ class Report:
         return [f"{s.run}: {label}" for s, label in zip(self.summaries, short, strict=True)]
 
 
-def _read(path: Path | str) -> tuple[Mapping[str, Any], list[Row]]:
+def _read(path: Path | str) -> tuple[Ledger, list[Row]]:
     ledger = Ledger(path)
     missing = [key for key in _NEEDED if key not in ledger.meta]
     if missing:
@@ -184,13 +183,13 @@ def _read(path: Path | str) -> tuple[Mapping[str, Any], list[Row]]:
             f"a report needs a run of `radii certify`, but the spec in {str(path)!r} has no "
             f"{', '.join(missing)}; choose another file."
         )
-    rows = list(ledger.rows())
+    rows = list(ledger.rows(votes=False))
     if not rows:
         raise LedgerError(
             f"a run must hold at least one input to be reported, {str(path)!r} holds none; "
             f"run `radii certify` with the same --out to go on with it."
         )
-    return ledger.meta, rows
+    return ledger, rows
 
 
 def _expected(meta: Mapping[str, Any]) -> tuple[int | None, str]:
@@ -212,8 +211,3 @@ def _grid(largest: float) -> list[float]:
     while largest / step > _MOST_RADII:
         step *= 2
     return [float(r) for r in step * np.arange(max(1, math.floor(largest / step)) + 1)]
-
-
-def _unanimous(row: Row) -> bool:
-    votes = 0 if row.prediction is None else row.n_votes.get(row.prediction, 0)
-    return 0 < votes == sum(row.n_votes.values())
