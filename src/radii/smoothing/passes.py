@@ -19,23 +19,28 @@ from radii.noise.base import Noise
 from radii.noise.streams import Generators, Stage, Stream
 from radii.smoothing.tally import Tally
 
-_ROWS_A_THREAD = 800  # in one round
+_ROWS_A_THREAD = 1_600  # in one round
 _ROWS_ELSEWHERE = 10_000
 _BYTES_ELSEWHERE = 1 << 30  # of noisy inputs in one round
-_PASS_NUMBERS = 150_000  # in the input of one forward pass of a thread, so that it stays in cache
+# Rows of one forward pass of a thread: few calls for small inputs, a full cache for large ones.
+_SMALL = 1_024  # numbers in an input
+_PASS_ROWS = 200
+_PASS_ROWS_COMPILED = 400
+_PASS_NUMBERS = 150_000
 _LEAST_PASS_ROWS = 4
 
 
 @dataclass(frozen=True)
 class Block:
-    """Draws of one input that share a random stream.
+    """Draws of one input, of one random stream or of several in a row.
 
     Attributes:
         index: Of the input; names the stream.
         x: `(*shape)` float32 on the device.
         stage: Names the stream.
-        number: Names the stream.
+        number: Names the stream, or the first of them.
         rows: How many draws.
+        whole: How many draws blocks of this request have that are not cut short.
     """
 
     index: int
@@ -43,6 +48,7 @@ class Block:
     stage: Stage
     number: int
     rows: int
+    whole: int
 
 
 class Passes(ABC):
@@ -54,7 +60,7 @@ class Passes(ABC):
         noise: The smoothing distribution.
         tally: How answers are added up.
         seed: Of the random streams.
-        block: Draws in a whole block.
+        block: Draws from one stream.
         batch_size: Draws in a round, at most; None picks as many as suit the device.
     """
 
@@ -80,6 +86,10 @@ class Passes(ABC):
     def rows(self, x: Tensor) -> int:
         """Draws of a full round of inputs like `x`."""
 
+    def streams(self, x: Tensor) -> int:
+        """How many streams in a row make up a block, if the draws are all wanted in any case."""
+        return 1
+
     @abstractmethod
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
         """Starts a round; what is returned waits for its `(blocks, width)` sums."""
@@ -90,12 +100,14 @@ class Passes(ABC):
 
     def draw(self, block: Block, generators: Generators, out: Tensor) -> None:
         """Fills `out` `(rows, *shape)` with the noisy copies of a block."""
-        copies = block.x.expand(block.rows, *block.x.shape)
-        if self.noise.num_outcomes is not None:
-            self.noise.outcomes(copies, block.number * self.block, out=out)
-            return
-        stream = Stream(self.seed, block.index, block.stage, block.number)
-        self.noise.at(copies, stream, generators, out=out)
+        for i, part in enumerate(torch.split(out, self.block)):
+            number = block.number + i
+            copies = block.x.expand(len(part), *block.x.shape)
+            if self.noise.num_outcomes is not None:
+                self.noise.outcomes(copies, number * self.block, out=part)
+            else:
+                stream = Stream(self.seed, block.index, block.stage, number)
+                self.noise.at(copies, stream, generators, out=part)
 
     def classify(self, noisy: Tensor) -> Tensor:
         """The answers of the base classifier to `(rows, *shape)`, on the device."""
@@ -116,9 +128,9 @@ class ThreadPasses(Passes):
     """On a CPU: each thread draws, classifies and counts blocks of its own, on one core.
 
     A forward pass holds as many rows as suit the cache. How many follows from the shape of the
-    input alone, blocks never share a pass, and a pass runs on one core: so votes depend neither on
-    the batch size nor on the number of threads. A base classifier that is no `nn.Module` may not
-    stand calls from several threads, and gets one, which may use all cores.
+    input and from what was asked, blocks never share a pass, and a pass runs on one core: so votes
+    depend neither on the batch size nor on the number of threads. A base classifier that is no
+    `nn.Module` may not stand calls from several threads, and gets one, which may use all cores.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -144,13 +156,25 @@ class ThreadPasses(Passes):
         """Draws of a full round; see `Passes.rows`."""
         return max(self.batch_size or self.workers * _ROWS_A_THREAD, self.block)
 
-    def _pass_rows(self, x: Tensor) -> int:
-        """Rows of one forward pass: a block in equal parts of a size that suits the cache."""
-        passes = max(1, round(self.block * x.numel() / _PASS_NUMBERS))
-        return max(min(_LEAST_PASS_ROWS, self.block), -(-self.block // passes))
+    def _suits(self, x: Tensor) -> int:
+        """Rows of one forward pass that suit the cache."""
+        if x.numel() > _SMALL:
+            return max(_LEAST_PASS_ROWS, _PASS_NUMBERS // x.numel())
+        return _PASS_ROWS_COMPILED if hasattr(self.base, "compiled_rows") else _PASS_ROWS
+
+    def streams(self, x: Tensor) -> int:
+        """So many that a block is a forward pass; see `Passes.streams`."""
+        return max(1, self._suits(x) // self.block)
+
+    def _pass_rows(self, block: Block) -> int:
+        """Rows of a forward pass: a whole block, or one of its equal parts."""
+        parts = max(1, round(block.whole / self._suits(block.x)))
+        return -(-block.whole // parts)
 
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
         """An equal share of the blocks for each thread; see `Passes.submit`."""
+        if getattr(self.base, "compiled_rows", 0) is None:  # of a module that is compiled
+            self.base.compiled_rows = self._pass_rows(blocks[0])  # type: ignore[attr-defined]
         shares = [blocks[first :: self.workers] for first in range(min(self.workers, len(blocks)))]
         futures = [self._pool.submit(self._sums, share) for share in shares]
 
@@ -166,15 +190,14 @@ class ThreadPasses(Passes):
     def _sums(self, blocks: Sequence[Block]) -> npt.NDArray[Any]:
         x = blocks[0].x
         buffer = self._local.buffer
-        if buffer is None or buffer.shape[1:] != x.shape:
-            buffer = self._local.buffer = torch.empty((self.block, *x.shape))
-        most = self._pass_rows(x)
-        if getattr(self.base, "compiled_rows", most) is None:
-            self.base.compiled_rows = most  # type: ignore[attr-defined]  # of a module that is compiled
+        whole = max(block.whole for block in blocks)
+        if buffer is None or buffer.shape[1:] != x.shape or len(buffer) < whole:
+            buffer = self._local.buffer = torch.empty((whole, *x.shape))
         answers = []
         for block in blocks:
             noisy = buffer[: block.rows]
             self.draw(block, self._local.generators, noisy)
+            most = self._pass_rows(block)
             answers += [self.classify(part) for part in torch.split(noisy, most)]
         return self.tally.sums(torch.cat(answers), [block.rows for block in blocks]).numpy()
 

@@ -34,7 +34,7 @@ class SamplingPlan:
             rule: `clopper_pearson` for `never`.
         stop: When an input has enough votes.
         block: Draws in one block of the random stream. It is part of what names the noise: another
-            block size draws other noise. On CPU a block passes through the base classifier alone.
+            block size draws other noise. A stopping rule looks at whole blocks.
         seed: Of the random streams; None asks the operating system for one.
 
     For noise that is enumerated a plan has an exact bound, no selection (n0 = 0) and alpha = 0;

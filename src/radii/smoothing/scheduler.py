@@ -49,11 +49,12 @@ class Request:
 class _Active:
     """A request under way."""
 
-    def __init__(self, request: Request, tally: Tally, block: int) -> None:
+    def __init__(self, request: Request, tally: Tally, block: int, streams: int) -> None:
         self.request = request
         self.pending: deque[Block] = deque()
         self._tally = tally
         self._block = block
+        self._streams = streams
         self._asked: dict[Stage, int] = dict.fromkeys(request.draws, 0)
         self._sums = {stage: np.zeros(tally.width, tally.dtype) for stage in request.draws}
         self._uncounted = 0
@@ -84,10 +85,13 @@ class _Active:
     def _ask(self, stage: Stage, draws: int) -> None:
         start = self._asked[stage]
         self._asked[stage] += draws
-        for first in range(start, start + draws, self._block):
-            rows = min(self._block, start + draws - first)
+        whole = self._block * self._streams
+        for first in range(start, start + draws, whole):
+            rows = min(whole, start + draws - first)
             number = first // self._block
-            self.pending.append(Block(self.request.index, self.request.x, stage, number, rows))
+            self.pending.append(
+                Block(self.request.index, self.request.x, stage, number, rows, whole)
+            )
             self._uncounted += 1
 
 
@@ -102,7 +106,8 @@ class Sampler:
         seed: Of the random streams.
         block: Draws in one block of a stream.
         device: Where noise is drawn and votes are counted.
-        batch_size: Draws in one round, at most; None picks as many as suit the device.
+        batch_size: Draws in one round, at most, unless a single block has more; None picks as many
+            as suit the device.
         vote: Whether answers count as votes for a class, or as soft scores.
         on_draws: Is told the number of draws of each round, once its votes are counted.
     """
@@ -168,7 +173,8 @@ class Sampler:
 
         def admitted() -> Iterator[_Active]:
             for request in source:
-                active[request.index] = _Active(request, counter, self.block)
+                streams = 1 if request.more is not None else passes.streams(request.x)
+                active[request.index] = _Active(request, counter, self.block, streams)
                 yield active[request.index]
 
         blocks: list[Block] = []

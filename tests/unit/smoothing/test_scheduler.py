@@ -177,8 +177,17 @@ def test_inputs_are_taken_as_room_is_left(batch_size: int) -> None:
         assert len(taken) <= index + 1 + 2 * (fitting + 1)  # two rounds are under way
 
 
+@pytest.mark.parametrize(
+    ("draws", "expected"),
+    [
+        ({"selection": 10, "estimation": 75}, [10, 75]),  # what is asked for together
+        ({"estimation": 500}, [192, 192, 116]),  # 12 streams of 16, near the 200 that suit
+    ],
+)
 @pytest.mark.parametrize("batch_size", [1, 16, 40, None])
-def test_on_cpu_each_block_is_classified_alone(batch_size: int | None) -> None:
+def test_passes_on_cpu_depend_on_what_is_asked_alone(
+    batch_size: int | None, draws: Mapping[Stage, int], expected: list[int]
+) -> None:
     sizes: list[int] = []
 
     def watched(x: Tensor) -> Tensor:
@@ -186,8 +195,33 @@ def test_on_cpu_each_block_is_classified_alone(batch_size: int | None) -> None:
         scores: Tensor = NET(x)
         return scores
 
-    votes(sampler(watched, batch_size=batch_size), inputs(3))
-    assert sizes == 3 * [10, 16, 16, 16, 16, 11]
+    requests = (Request(index, x, draws) for index, x in inputs(3))
+    list(sampler(watched, batch_size=batch_size).run(requests))
+    assert sizes == 3 * expected
+
+
+def test_passes_of_inputs_that_may_stop_are_single_blocks() -> None:
+    sizes: list[int] = []
+
+    def watched(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        scores: Tensor = NET(x)
+        return scores
+
+    list(sampler(watched).run(stopping({0: 80}, inputs(1))))
+    assert sizes == [10, 16, 16, 16, 16, 16]
+
+
+def test_large_inputs_pass_in_equal_parts() -> None:
+    sizes: list[int] = []
+
+    def watched(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return (x.flatten(1).sum(1) > 0).long()
+
+    x = torch.zeros(3, 64, 64)
+    list(sampler(watched, block=50).run([Request(0, x, {"estimation": 70})]))
+    assert sizes == [13, 13, 13, 11, 13, 7]
 
 
 def test_a_request_for_no_draws_is_refused() -> None:
@@ -222,7 +256,7 @@ def test_on_draws_is_told_every_draw() -> None:
     told: list[int] = []
     votes(sampler(batch_size=40, on_draws=told.append), inputs(3))
     assert sum(told) == 3 * sum(DRAWS.values())
-    assert max(told) <= 40
+    assert max(told) <= 75  # the batch size, or one block
 
 
 def stopping(stops: Mapping[int, int], pairs: list[tuple[int, Tensor]]) -> Iterator[Request]:
