@@ -152,12 +152,19 @@ class Run:
         indices = [int(index) for index in self.subset.indices(len(self.dataset))[:_COMPARED]]
         copies = min(_COPIES, plan.n)
         compared = replace(self.smoothed, base=both, num_classes=2, vote="hard")
-        if both.rows is None and self.smoothed.resolve_device().type != "cpu":
+        if (
+            getattr(both, "compiled_rows", 0) is None
+            and self.smoothed.resolve_device().type != "cpu"
+        ):
             # Compiled for the rounds of the run, not for the smaller ones of this comparison.
             full = compared.round_rows(self.dataset[indices[0]][0], plan)
-            both.rows = min(full, len(self.subset.indices(len(self.dataset))) * (plan.n0 + plan.n))
+            both.compiled_rows = min(
+                full, len(self.subset.indices(len(self.dataset))) * (plan.n0 + plan.n)
+            )
         found = compared.votes_each(self._inputs(indices), copies, plan, stage="estimation")
         same = sum(int(votes.votes[1]) for _, votes in found if isinstance(votes, Counts))
+        if isinstance(module, Compiled):
+            module.forget_rows()  # the run must be the one that a resumed run is
         draws = copies * len(indices)
         return {"with": "float32", "share": same / draws, "draws": draws}
 

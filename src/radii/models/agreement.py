@@ -26,13 +26,13 @@ class Agreement(nn.Module):
         self.training = module.training or other.training
 
     @property
-    def rows(self) -> int | None:
-        """The batch size of `module` if it is compiled, None before that is known, and else 0."""
-        return cast("int | None", getattr(self.module, "rows", 0))
+    def compiled_rows(self) -> int | None:
+        """That of `module`, which only a compiled one has; see `Compiled`."""
+        return cast("int | None", self.module.compiled_rows)
 
-    @rows.setter
-    def rows(self, rows: int) -> None:
-        self.module.rows = rows  # type: ignore[assignment]  # a number of a module that has one
+    @compiled_rows.setter
+    def compiled_rows(self, rows: int) -> None:
+        self.module.compiled_rows = rows  # type: ignore[assignment]  # a number, not a tensor
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:

@@ -49,6 +49,11 @@ class Compiled(nn.Module):
         self._lock = threading.Lock()
         self._compiled = False
 
+    def forget_rows(self) -> None:
+        """Lets the next batch decide anew how many rows are compiled for."""
+        with self._lock:
+            self.compiled_rows, self._compiled = None, False
+
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Scores or labels of `(rows, *shape)`, as the module's."""

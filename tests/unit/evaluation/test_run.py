@@ -11,11 +11,11 @@ from radii.data import ArrayDataset, Subset
 from radii.errors import BaseClassifierError, DataError, LedgerError, PlanError
 from radii.evaluation import Ledger, Run
 from radii.evaluation.run import noisy_copies
-from radii.models import Base, InPrecision
+from radii.models import Base, Compiled, InPrecision
 from radii.noise import Gaussian, Generators, Stream
 from radii.records import Counts
 from radii.smoothing import SamplingPlan, SmoothedClassifier, decide
-from radii.stopping import AtRadius, Precision
+from radii.stopping import AtRadius, Never, Precision
 from tests.oracles import HalfSpace
 
 
@@ -198,3 +198,22 @@ def test_comparing_labels_changes_no_vote(tmp_path):
 
 def test_the_classifier_that_was_loaded_is_not_compared_with_itself(tmp_path):
     assert "label_agreement" not in run(base=linear()).certify(tmp_path / "run").meta
+
+
+@pytest.mark.parametrize("stop", [Never(), AtRadius(0.1)])
+def test_comparing_labels_does_not_decide_what_is_compiled(tmp_path, monkeypatch, stop):
+    # A run that is resumed compares nothing, and must have the same forward passes.
+    monkeypatch.setattr(torch, "compile", lambda module, **options: module)
+    sizes = []
+    for path in ("compared", "not"):
+        base = Compiled(torch.nn.Linear(3, 2).eval())
+        made = replace(
+            run(base=base, stop=stop),
+            base=Base(base.module, "toy.py:base", "00ff", None, None, None, {}),
+        )
+        if path == "not":
+            monkeypatch.setattr(Run, "label_agreement", lambda self, plan: None)
+        made.certify(tmp_path / path)
+        sizes.append(base.compiled_rows)
+    assert sizes[0] == sizes[1]
+    assert sizes[0] is not None

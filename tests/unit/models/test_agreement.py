@@ -10,7 +10,7 @@ from radii.models import Agreement
 class Shifted(nn.Module):
     """Labels, or scores for them, of whole numbers in the first coordinate."""
 
-    rows: int | None
+    compiled_rows: int | None
 
     def __init__(self, by: int, scores: bool) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ def test_one_where_the_labels_are_equal(scores: bool) -> None:
 
 
 def test_the_batch_size_is_that_of_the_compiled_module() -> None:
-    assert Agreement(Shifted(0, True), Shifted(0, True)).rows == 0
+    assert not hasattr(Agreement(Shifted(0, True), Shifted(0, True)), "compiled_rows")
     compiled = Shifted(0, True)
-    compiled.rows = None  # as a `Compiled` has it before its first batch
+    compiled.compiled_rows = None  # as a `Compiled` has it before its first batch
     both = Agreement(compiled, Shifted(0, True))
-    assert both.rows is None
-    both.rows = 7
-    assert compiled.rows == 7
+    assert both.compiled_rows is None
+    both.compiled_rows = 7
+    assert compiled.compiled_rows == 7
 
 
 def test_training_mode_of_either_is_its_own() -> None:
