@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from radii.certificates._functional import functional_radius
+from radii.certificates._radial_differential import RadialDifferential
 from radii.certificates._radial_law import RadialLaw
 from radii.certificates.base import Certificate
 from radii.noise.base import Noise
@@ -37,16 +40,19 @@ class RadialFunctional(Certificate):
     they are below a thousandth of the largest, that for pA near 1 - 1e-19), and by up to a few
     percent for dim - pole below 100 or so and probabilities beyond 1e-8. For pA above 1 - 1.2e-16,
     or for pB = 0, it is the finite radius of that probability. The table for two classes ends at
-    pA = 1e-8, below which the radius is 0.
+    pA = 1e-8. Where this falls below the radius of the differential certificate of the same norm,
+    which is never above the true one, the answer is that.
 
     Attributes:
         shape: Of the ball of the norm, as the law of L sees it.
+        differential: The differential certificate of the same norm.
     """
 
     noise: Radial
     dim: int
     tight: ClassVar[bool] = True
     shape: ClassVar[Literal["ball", "polytope"]]
+    differential: ClassVar[type[RadialDifferential]]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,4 +72,7 @@ class RadialFunctional(Certificate):
     def radius(self, bounds: ClassBounds) -> FloatArray:
         """The certified radius; see `Certificate.radius`."""
         law = RadialLaw(self.noise.exponent, self.noise.pole, self.dim, self.shape)
-        return self.noise.scale * functional_radius(law, bounds)
+        radius = self.noise.scale * functional_radius(law, bounds)
+        if 0 < self.noise.pole == self.dim - 1:  # where there is no differential certificate
+            return radius
+        return np.maximum(radius, self.differential(self.noise, self.dim).radius(bounds))

@@ -93,18 +93,23 @@ class RadialLaw:
         rho, weights = self._quadrature(
             np.sort(np.concatenate([inside, fixed], axis=-1), axis=-1), self._log_mass
         )
-        r, t = r[..., None], t[..., None]
+        used = weights > 0  # where cuts fall together nothing lies between them
+        chance = np.zeros(used.shape)
+        r, t = (np.broadcast_to(values[..., None], used.shape)[used] for values in (r, t))
+        chance[used] = self._chance(rho[used], r, t)
+        total: FloatArray = (weights * chance).sum(axis=-1)
+        return total
+
+    def _chance(self, rho: FloatArray, r: FloatArray, t: FloatArray) -> FloatArray:
+        """`P(L > t)` given that the norm is rho."""
         closer = self._closer(rho, t)
         if self.shape == "ball":
             cosine = (r**2 + closer * (2 * rho - closer)) / (2 * rho * r)
             half = (self.dim - 1) / 2
-            chance = betainc(half, half, (1 - np.clip(cosine, -1, 1)) / 2)
-        else:
-            c = np.clip((r + closer) / (2 * rho), 0, 1)
-            reached = closer < np.where(rho > r, r, 2 * rho - r)
-            chance = ((1 - c) ** (self.dim - 1) * reached + (closer < -r)) / 2
-        total: FloatArray = (weights * chance).sum(axis=-1)
-        return total
+            return np.asarray(betainc(half, half, (1 - np.clip(cosine, -1, 1)) / 2))
+        c = np.clip((r + closer) / (2 * rho), 0, 1)
+        reached = closer < np.where(rho > r, r, 2 * rho - r)
+        return np.asarray(((1 - c) ** (self.dim - 1) * reached + (closer < -r)) / 2)
 
     def _closer(self, rho: FloatArray, t: FloatArray) -> FloatArray:
         """`rho - rho'` with `g(rho') = g(rho) - t`; rho where no radius is that small."""

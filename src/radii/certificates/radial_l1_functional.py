@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from radii.certificates._radial_functional import RadialFunctional
 from radii.certificates.base import CERTIFICATES
+from radii.certificates.radial_l1 import RadialL1
 from radii.records import Norm
 
 
@@ -32,3 +33,4 @@ class RadialL1Functional(RadialFunctional):
 
     norm: ClassVar[Norm] = "l1"
     shape: ClassVar[Literal["ball", "polytope"]] = "polytope"
+    differential: ClassVar[type[RadialL1]] = RadialL1

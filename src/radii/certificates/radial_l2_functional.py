@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from radii.certificates._radial_functional import RadialFunctional
 from radii.certificates.base import CERTIFICATES
+from radii.certificates.radial_l2 import RadialL2
 from radii.records import Norm
 
 
@@ -32,3 +33,4 @@ class RadialL2Functional(RadialFunctional):
 
     norm: ClassVar[Norm] = "l2"
     shape: ClassVar[Literal["ball", "polytope"]] = "ball"
+    differential: ClassVar[type[RadialL2]] = RadialL2

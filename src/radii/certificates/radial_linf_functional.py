@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from radii.certificates._radial_functional import RadialFunctional
 from radii.certificates.base import CERTIFICATES
+from radii.certificates.radial_linf import RadialLinf
 from radii.records import Norm
 
 
@@ -32,3 +33,4 @@ class RadialLinfFunctional(RadialFunctional):
 
     norm: ClassVar[Norm] = "linf"
     shape: ClassVar[Literal["ball", "polytope"]] = "polytope"
+    differential: ClassVar[type[RadialLinf]] = RadialLinf
