@@ -36,6 +36,9 @@ class Entry:
     reference: str
 
 
+_REGISTRIES: dict[type, Registry[Any]] = {}
+
+
 class Registry(Generic[T]):
     """The classes of one kind, by name.
 
@@ -45,12 +48,15 @@ class Registry(Generic[T]):
     Args:
         kind: What a member is, in one word: `noise`, `bound`, `certificate`, ...
         package: The package whose import registers the members that come with the library.
+        base: What all members inherit, if they may be parameters of other registered objects.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, base: type | None = None) -> None:
         self.kind = kind
         self._package = package
         self._classes: dict[str, type[T]] = {}
+        if base is not None:
+            _REGISTRIES[base] = self
 
     def register(self, name: str) -> Callable[[type[U]], type[U]]:
         """A class decorator that files a frozen dataclass under `name`."""
@@ -142,11 +148,12 @@ class Registry(Generic[T]):
         pairs = []
         for field in _init_fields(type(obj)):
             value = getattr(obj, field.name)
-            if field.default is MISSING or value != field.default:
-                if isinstance(value, str) and (not value or "," in value or value == "none"):
+            if _required(field) or value != _default(field):
+                if isinstance(value, str) and not _stands(value):
                     raise ValueError(
                         f"{field.name} of {self.kind} {name!r} cannot stand in a spec: it must be "
-                        f"a text without a comma, not empty and not 'none', got {value!r}"
+                        f"a text without a comma or a single bracket, not empty and not 'none', "
+                        f"got {value!r}"
                     )
                 pairs.append(f"{field.name}={_text(value)}")
         return f"{name}:{','.join(pairs)}" if pairs else name
@@ -186,11 +193,16 @@ def _parse(spec: str | Mapping[str, object]) -> tuple[str, dict[str, object], st
         if not isinstance(name, str):
             raise ValueError(f"a spec must be a mapping with a text under 'name', got {spec!r}")
         return name, given, ""
-    name, colon, rest = spec.partition(":")
+    if spec.endswith(")") and ":" not in spec.partition("(")[0]:
+        name, colon, rest = spec[:-1].partition("(")
+    else:
+        name, colon, rest = spec.partition(":")
     if not name or (colon and not rest):
         raise ValueError(f"a spec must be name:key=value,key=value, got {spec!r}")
+    if "(" in name:
+        raise ValueError(f"a spec must close each bracket that it opens, got {spec!r}")
     given = {}
-    pairs = rest.split(",") if rest else []
+    pairs = _split(rest) if rest else []
     unnamed = list(itertools.takewhile(lambda pair: pair and "=" not in pair, pairs))
     for pair in pairs[len(unnamed) :]:
         key, equals, value = pair.partition("=")
@@ -200,6 +212,30 @@ def _parse(spec: str | Mapping[str, object]) -> tuple[str, dict[str, object], st
             raise _twice(key, spec)
         given[key] = value
     return name, given, ",".join(unnamed)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that no pair of brackets encloses."""
+    if not _balanced(text):
+        return text.split(",")
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _balanced(text: str) -> bool:
+    depths = itertools.accumulate((c == "(") - (c == ")") for c in text)
+    return min(depths, default=0) >= 0 and text.count("(") == text.count(")")
+
+
+def _stands(text: str) -> bool:
+    """Whether a text can be a value in a spec."""
+    return bool(text) and "," not in text and _balanced(text) and text != "none"
 
 
 def _twice(key: str, spec: object) -> ValueError:
@@ -220,7 +256,18 @@ def _default(field: Field[Any]) -> object:
 
 
 def _text(value: object) -> str:
+    registry = _registry_of(type(value))
+    if registry is not None:
+        name, colon, rest = registry.spec_of(value).partition(":")
+        return f"{name}({rest})" if colon else name
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def _registry_of(cls: object) -> Registry[Any] | None:
+    for base, registry in _REGISTRIES.items():
+        if isinstance(cls, type) and issubclass(cls, base):
+            return registry
+    return None
 
 
 def _convert(what: str, value: object, hint: Any) -> object:
@@ -229,6 +276,13 @@ def _convert(what: str, value: object, hint: Any) -> object:
     if type(None) in options and value in (None, "none"):
         return None
     (hint,) = [option for option in options if option is not type(None)]
+    registry = _registry_of(hint)
+    if registry is not None and isinstance(value, (str, Mapping)):
+        built = registry.build(value)
+        if isinstance(built, hint):
+            return built
+        fitting = [name for name in registry.names() if issubclass(registry[name], hint)]
+        raise ValueError(f"{what} must be one of {', '.join(fitting)}, got {value!r}")
     if get_origin(hint) is Literal:
         choices = {_text(choice): choice for choice in get_args(hint)}
         if _text(value) in choices:

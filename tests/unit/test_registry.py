@@ -52,6 +52,31 @@ class Saw:
     derived: int = field(init=False, default=1)
 
 
+class Thing:
+    """What may be in a box."""
+
+
+THINGS: Registry[Any] = Registry("thing", "radii.errors", Thing)
+
+
+@THINGS.register("plane")
+@dataclass(frozen=True)
+class Plane(Thing):
+    """Smoothes."""
+
+    width: int = 2
+
+
+@THINGS.register("box")
+@dataclass(frozen=True)
+class Box(Thing):
+    """Holds another thing."""
+
+    holds: Thing = field(default_factory=Plane)
+    size: int = 1
+    only: Plane | None = None
+
+
 @TOOLS.register("rule")
 @dataclass(frozen=True)
 class Rule:
@@ -68,7 +93,7 @@ HAMMERS = st.builds(
     blows=st.integers(),
     soft=st.booleans(),
     grip=st.sampled_from(["wood", "steel"]),
-    owner=st.text(st.characters(exclude_characters=",", codec="utf-8"), min_size=1),
+    owner=st.text(st.characters(exclude_characters=",()", codec="utf-8"), min_size=1),
     limit=st.none() | st.integers(),
 )
 
@@ -78,7 +103,10 @@ def test_build_undoes_spec_of(hammer: Hammer) -> None:
     assert TOOLS.build(TOOLS.spec_of(hammer)) == hammer
 
 
-@given(owner=st.text(), nick=st.text() | st.sampled_from(["none", "None", "a,b", "a=b", ""]))
+@given(
+    owner=st.text(),
+    nick=st.text() | st.sampled_from(["none", "None", "a,b", "a=b", "", "(", "a)b", "(a)"]),
+)
 def test_a_text_that_a_spec_cannot_carry_is_refused_and_not_garbled(owner: str, nick: str) -> None:
     hammer = Hammer(weight=1.0, owner=owner, nick=nick)
     try:
@@ -112,6 +140,35 @@ def test_spec_of_is_the_shortest(tool: object, spec: str) -> None:
 def test_text_and_mapping_are_the_same_spec(spec: Any) -> None:
     assert TOOLS.build(spec) == Hammer(2.0, 5, True)
     assert type(TOOLS.build(spec).weight) is float
+
+
+def test_a_registered_object_may_be_a_parameter_of_another() -> None:
+    for box, spec in [
+        (Box(), "box"),
+        (Box(Plane(3)), "box:holds=plane(width=3)"),
+        (Box(Box(Plane(3), 2), 5), "box:holds=box(holds=plane(width=3),size=2),size=5"),
+    ]:
+        assert THINGS.spec_of(box) == spec
+        assert THINGS.build(spec) == box
+    nested = {"name": "box", "holds": {"name": "plane", "width": 3}, "size": 5}
+    assert THINGS.build(nested) == Box(Plane(3), 5)
+    assert THINGS.build("box(holds=plane:width=3)") == Box(Plane(3))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("box:holds=plane(width=3", "must close each bracket that it opens, got 'plane(width=3'"),
+        ("box:only=box", "only of thing 'box' must be one of plane, got 'box'"),
+        ("box:holds=chisel", "no thing is called 'chisel'; known: box, plane"),
+        ("box:holds=plane(depth=3)", "thing 'plane' has no parameter 'depth'"),
+        ("box:holds=plane()", "must be name:key=value,key=value, got 'plane()'"),
+    ],
+)
+def test_a_parameter_that_is_no_object_of_its_kind(spec: str, message: str) -> None:
+    with pytest.raises((ValueError, UnknownNameError)) as caught:
+        THINGS.build(spec)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,17 @@ class Objective(ABC):
 
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
 
+    def at(self, epoch: int) -> Objective:
+        """What is lowered in an epoch, counted from 0; an objective may begin as another one."""
+        return self
+
     @abstractmethod
     def loss(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
     ) -> Tensor:
         """The loss, differentiable in the parameters of the base classifier.
+
+        Leaves no gradient behind, in the parameters or in `x`.
 
         Args:
             smoothed: Base classifier, in training mode, and noise.
@@ -39,4 +45,4 @@ class Objective(ABC):
         """
 
 
-OBJECTIVES: Registry[Objective] = Registry("objective", "radii.objectives")
+OBJECTIVES: Registry[Objective] = Registry("objective", "radii.objectives", Objective)

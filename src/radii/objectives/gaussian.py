@@ -6,28 +6,35 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from radii.objectives.base import OBJECTIVES, Objective
+from radii.objectives.base import OBJECTIVES
+from radii.objectives.copies import CopiesObjective, check_draws, noisy_copies
 from radii.smoothing import SmoothedClassifier
 
 
 @OBJECTIVES.register("gaussian")
 @dataclass(frozen=True)
-class GaussianAugmentation(Objective):
-    """Cross entropy of one noisy copy of each input: `CE(base(x + delta), y)`.
+class GaussianAugmentation(CopiesObjective):
+    """Cross entropy of noisy copies of each input: `mean_i CE(base(x + delta_i), y)`.
 
     The noise is the one that the classifier is smoothed with, Gaussian or not, drawn anew for every
     input at every step.
+
+    Attributes:
+        draws: Noisy copies of each input.
 
     Reference:
         Lecuyer et al. 2019, arXiv:1802.03471; Cohen et al. 2019, arXiv:1902.02918, section 3.3.
     """
 
-    def loss(
+    draws: int = 1
+    examples = ({}, {"draws": 3})
+
+    def __post_init__(self) -> None:
+        check_draws(self.draws)
+
+    def copies(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
     ) -> Tensor:
-        """The loss; see `Objective.loss`."""
-        noisy = smoothed.noise.apply(x, generator=generator)
-        scores: Tensor = smoothed.base(noisy)
-        return cross_entropy(scores.float(), y)
+        """Each input under noise, `draws` times; see `CopiesObjective.copies`."""
+        return noisy_copies(smoothed, x, self.draws, generator)

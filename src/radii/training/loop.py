@@ -175,13 +175,14 @@ class Training:
             group["lr"] = lr
         smoothed = SmoothedClassifier(module, self.noise, self.dataset.num_classes)
         generator = Generators(self.device)(Stream(self.plan.seed, epoch, "training", 0))
+        objective = self.objective.at(epoch)
         total = torch.zeros((), device=self.device)
         module.train()
         for x, y in self._batches(epoch, examples):
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"
             ):
-                loss = self.objective.loss(smoothed, x, y, generator=generator)
+                loss = objective.loss(smoothed, x, y, generator=generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
