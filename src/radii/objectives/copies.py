@@ -41,7 +41,7 @@ class CopiesObjective(Objective):
         """The loss of the copies' scores: the mean cross entropy, unless it is overridden.
 
         Args:
-            scores: `(draws, batch, num_classes)` float32.
+            scores: `(draws, batch, num_classes)`, float32 or float64.
             y: `(batch,)` int64. Labels.
 
         Returns:
@@ -52,10 +52,10 @@ class CopiesObjective(Objective):
     def scores(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
     ) -> Tensor:
-        """`(draws, batch, num_classes)` float32 scores of `copies`."""
+        """`(draws, batch, num_classes)` scores of `copies`, float32 or float64."""
         noisy = self.copies(smoothed, x, y, generator=generator)
-        scores: Tensor = smoothed.base(noisy)
-        return scores.float().reshape(-1, len(x), scores.shape[-1])
+        scores = at_least_float32(smoothed.base(noisy))
+        return scores.reshape(-1, len(x), scores.shape[-1])
 
     def loss(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
@@ -70,6 +70,11 @@ def noisy_copies(
     """`(draws * batch, *shape)` float32: each input under noise of its own in every copy."""
     copies = x.expand(draws, *x.shape).reshape(-1, *x.shape[1:])
     return smoothed.noise.apply(copies, generator=generator)
+
+
+def at_least_float32(scores: Tensor) -> Tensor:
+    """Scores as losses are computed of them, also where layers ran in a shorter type."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def check_draws(draws: int, least: int = 1) -> None:
