@@ -66,6 +66,25 @@ def test_deterministic_noise_gives_the_same_radii_on_every_run(base, tmp_path):
     assert "multiples of 1/255" in runs[0].meta["domain"]
 
 
+def test_options_that_do_nothing_with_enumerated_noise_are_named(base, tmp_path):
+    for noise, named in (
+        ("splitting:half_width=0.5,deterministic=true", True),
+        ("splitting:half_width=0.5", False),
+    ):
+        given = (
+            *("certify", "--base", base, "--data", "mnist5k", "--noise", noise, "--norm", "l1"),
+            *("--certificate", "splitting_l1", "--n", 300, "--seed", 1, "--subset", "first:1"),
+        )
+        done = CliRunner().invoke(app, list(map(str, (*given, "--out", tmp_path / str(named)))))
+        assert done.exit_code == 0, done.output
+        assert ("note: --n, --seed without effect" in done.stderr) is named
+        given = ("predict", "--base", base, "--data", "mnist5k", "--noise", noise, "--n", 300)
+        done = CliRunner().invoke(app, list(map(str, (*given, "--subset", "first:1"))))
+        assert done.exit_code == 0, done.output
+        assert ("note: --n without effect" in done.stderr) is named
+        assert ("/255" in done.stdout) is named
+
+
 def test_soft_votes_certify(base, tmp_path):
     ledger = certify(
         *(base, "gaussian:sigma=0.25", "l2", "gaussian_l2_lipschitz", tmp_path / "soft"),

@@ -41,6 +41,7 @@ from radii.cli.options import (
     WrongUsageError,
     arguments,
     dataset_of,
+    note_unused,
     smoothed_base,
 )
 
@@ -48,7 +49,12 @@ if TYPE_CHECKING:
     from radii.evaluation import Outlook, Run
 
 
+# Of no use where each outcome of the noise is met once.
+_OF_DRAWN_NOISE = ("n0", "n", "alpha", "bound", "seed")
+
+
 def certify(
+    context: typer.Context,
     base: BaseOption,
     data: DataOption,
     noise: NoiseOption,
@@ -117,6 +123,8 @@ def certify(
         compilation=compilation,
         draws=inputs * each,
     )
+    if smoothed.noise.num_outcomes is not None:
+        note_unused(context, _OF_DRAWN_NOISE, "noise that is enumerated is not drawn")
     run = Run(
         smoothed=smoothed,
         base=loaded,

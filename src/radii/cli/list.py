@@ -24,6 +24,7 @@ class Kind(StrEnum):
     BOUND = "bound"
     CERTIFICATE = "certificate"
     STOP = "stop"
+    ATTACK = "attack"
     OBJECTIVE = "objective"
     SCHEDULE = "schedule"
     ARCHITECTURE = "architecture"
@@ -35,6 +36,7 @@ _HOMES = {
     Kind.BOUND: ("radii.bounds", "BOUNDS"),
     Kind.CERTIFICATE: ("radii.certificates", "CERTIFICATES"),
     Kind.STOP: ("radii.stopping", "STOPS"),
+    Kind.ATTACK: ("radii.attacks", "ATTACKS"),
     Kind.OBJECTIVE: ("radii.objectives", "OBJECTIVES"),
     Kind.SCHEDULE: ("radii.training", "SCHEDULES"),
     Kind.ARCHITECTURE: ("radii.models", "ARCHITECTURES"),
@@ -46,7 +48,7 @@ def list_members(
     kind: Annotated[Kind | None, typer.Argument(help="Only of this kind.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every noise, bound, certificate, stopping rule, objective, architecture and data set."""
+    """Every noise, bound, certificate, attack, objective, architecture, data set and so on."""
     entries = [entry for registry in _registries(kind) for entry in registry.entries()]
     if as_json:
         print_json([asdict(entry) for entry in entries])

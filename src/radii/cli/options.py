@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from radii.cli.console import print_note
 
 if TYPE_CHECKING:
     from radii.data import Dataset
@@ -115,6 +117,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 class WrongUsageError(Exception):
     """What the user wrote cannot be meant; ends with exit code 2."""
+
+
+def note_unused(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Says on stderr which of these options were given and do nothing."""
+    given = [
+        "--" + name.replace("_", "-")
+        for name in names
+        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
+    ]
+    if given:
+        print_note(f"{', '.join(given)} without effect: {why}")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from radii.cli.options import (
     SubsetOption,
     arguments,
     dataset_of,
+    note_unused,
     smoothed_base,
 )
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 def predict(
+    context: typer.Context,
     base: BaseOption,
     noise: NoiseOption,
     files: Annotated[
@@ -74,9 +76,12 @@ def predict(
         names, labels = [str(file) for file in files or []], [None] * len(images)
         inputs, num_classes = enumerate(images), None
     loaded, smoothed = smoothed_base(base, noise, num_classes, None, precision, device, batch_size)
+    if smoothed.noise.num_outcomes is not None:
+        note_unused(context, ("n", "alpha", "seed"), "noise that is enumerated is not drawn")
+    draws = smoothed.noise.num_outcomes or n
     predictions: list[Prediction] = []
     with progress_bar("predicting", "samples") as bar:
-        bar.start(len(names), 0, steps_each=n)
+        bar.start(len(names), 0, steps_each=draws)
         for _, prediction in smoothed.predict_each(
             inputs, n, alpha, seed=seed, on_draws=bar.advance
         ):
@@ -90,7 +95,7 @@ def predict(
         print_json(records)
         return
     columns = ["input", "prediction", ">votes", ">p-value"] + ([">label"] if data else [])
-    print_table(columns, [_cells(record, n) for record in records])
+    print_table(columns, [_cells(record, draws) for record in records])
     abstained = sum(record["prediction"] is None for record in records)
     summary = f"{len(records)} inputs, {abstained} abstained"
     if data is not None:
@@ -116,10 +121,10 @@ def _record(
     return record if label is None else {**record, "label": label}
 
 
-def _cells(record: dict[str, Any], n: int) -> list[str]:
+def _cells(record: dict[str, Any], draws: int) -> list[str]:
     """One prediction as a row of the table."""
     answer = record["prediction"]
     said = "abstains" if answer is None else record["class"] or str(answer)
     top = max(record["votes"].values())
-    cells = [record["input"], said, f"{top}/{n}", f"{record['p_value']:.2g}"]
+    cells = [record["input"], said, f"{top}/{draws}", f"{record['p_value']:.2g}"]
     return cells + ([str(record["label"])] if "label" in record else [])

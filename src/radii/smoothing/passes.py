@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,12 @@ from radii.noise.streams import Generators, Stage, Stream
 from radii.smoothing.tally import Tally
 
 _ROWS_A_THREAD = 1_600  # in one round
-_ROWS_ELSEWHERE = 10_000
-_BYTES_ELSEWHERE = 1 << 30  # of noisy inputs in one round
+# Rows of a round elsewhere: doubled from the first of these to the last, as long as it pays.
+_FEWEST_ROWS_ELSEWHERE = 512
+_MOST_ROWS_ELSEWHERE = 65_536
+_BYTES_ELSEWHERE = 2 << 30  # of noisy inputs in one round, at most
+_PAYS = 1.05  # times as many draws a second
+_TIMED = 3  # passes, of which the fastest counts
 # Rows of one forward pass of a thread: few calls for small inputs, a full cache for large ones.
 _SMALL = 1_024  # numbers in an input
 _PASS_ROWS = 200
@@ -109,10 +114,10 @@ class Passes(ABC):
                 stream = Stream(self.seed, block.index, block.stage, number)
                 self.noise.at(copies, stream, generators, out=part)
 
-    def classify(self, noisy: Tensor) -> Tensor:
+    def classify(self, noisy: Tensor, base: Callable[[Tensor], Any] | None = None) -> Tensor:
         """The answers of the base classifier to `(rows, *shape)`, on the device."""
         try:
-            answer: Tensor = torch.as_tensor(self.base(noisy), device=self.device)
+            answer: Tensor = torch.as_tensor((base or self.base)(noisy), device=self.device)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a user's code may raise
@@ -205,7 +210,8 @@ class ThreadPasses(Passes):
 class DevicePasses(Passes):
     """On a GPU or the like: one forward pass a round, and a copy of its sums that nobody waits for.
 
-    A pass that does not fit into memory is halved, and so are all after it.
+    How many rows it has is found by a probe: they are doubled as long as that gives 5 % more draws
+    a second and fits into memory. A pass that does not fit is halved, and so are all after it.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -213,11 +219,40 @@ class DevicePasses(Passes):
         self._generators = Generators(self.device)
         self._buffer: Tensor | None = None
         self._most: int | None = None
+        self._found = self.batch_size
 
     def rows(self, x: Tensor) -> int:
         """Draws of a full round; see `Passes.rows`."""
-        fitting = min(_ROWS_ELSEWHERE, _BYTES_ELSEWHERE // (4 * max(x.numel(), 1)))
-        return max(self.batch_size or fitting, self.block)
+        if self._found is None:
+            self._found = self._probe(x)
+        return max(self._found, self.block)
+
+    @torch.no_grad()
+    def _probe(self, x: Tensor) -> int:
+        """The number of rows at which doubling no longer pays."""
+        base = self.base
+        while hasattr(base, "compiled_rows"):  # for one batch size: the module itself is tried
+            base = base.module
+        most = min(_MOST_ROWS_ELSEWHERE, _BYTES_ELSEWHERE // (4 * max(x.numel(), 1)))
+        rows = found = min(_FEWEST_ROWS_ELSEWHERE, max(most, 1))
+        best = 0.0
+        while rows <= most:
+            try:
+                noisy = x.expand(rows, *x.shape).contiguous()
+                seconds = min(self._seconds(base, noisy) for _ in range(_TIMED))
+            except torch.OutOfMemoryError:
+                break
+            if rows / seconds < _PAYS * best:
+                break
+            found, best, rows = rows, rows / seconds, 2 * rows
+        return found
+
+    def _seconds(self, base: Callable[[Tensor], Any], noisy: Tensor) -> float:
+        started = time.perf_counter()
+        self.classify(noisy, base)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - started
 
     @torch.no_grad()
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:

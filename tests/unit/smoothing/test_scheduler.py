@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from radii.errors import BaseClassifierError
+from radii.models import Agreement, Compiled
 from radii.noise import Gaussian, Generators, Stage, Stream
 from radii.smoothing import Request, Sampler
 from radii.smoothing.passes import DevicePasses
+from radii.smoothing.tally import tally
 
 CPU = torch.device("cpu")
 NOISE = Gaussian(1.0)
@@ -356,6 +359,33 @@ def test_out_of_memory_halves_the_passes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert max(base.met) <= 30
     with pytest.raises(BaseClassifierError, match="no memory for a single draw"):
         votes(sampler(SmallMemory(0)), inputs(1))
+
+
+def probed(base: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The rows of a round on a device whose passes of up to 3,000 rows take equally long."""
+
+    def seconds(self: DevicePasses, tried: Callable[[Tensor], Tensor], noisy: Tensor) -> float:
+        self.classify(noisy, tried)
+        return max(len(noisy), 3_000) / 1e6
+
+    monkeypatch.setattr(DevicePasses, "_seconds", seconds)
+    passes = DevicePasses(CPU, base, NOISE, tally("hard", CLASSES), 5, BLOCK, None)
+    return passes.rows(inputs(1)[0][1])
+
+
+def test_a_probe_doubles_the_rows_while_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probed(NET, monkeypatch) == 4_096
+    assert probed(SmallMemory(2_000), monkeypatch) == 1_024
+    monkeypatch.setattr(torch, "compile", lambda module, **options: module)
+    compiled = Compiled(copy.deepcopy(NET).eval())
+    assert probed(Agreement(compiled, NET), monkeypatch) == 4_096
+    assert compiled.compiled_rows is None
+
+
+def test_what_fails_in_a_probe_is_told_as_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radii.smoothing.scheduler.passes_on", DevicePasses)
+    with pytest.raises(BaseClassifierError, match="failed on inputs of shape"):
+        votes(sampler(lambda x: x.shape[9]), inputs(1))
 
 
 def test_a_device_runs_whole_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
