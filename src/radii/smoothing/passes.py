@@ -230,7 +230,7 @@ class DevicePasses(Passes):
     @torch.no_grad()
     def _probe(self, x: Tensor) -> int:
         """The number of rows at which doubling no longer pays."""
-        base = self.base
+        base: Any = self.base
         while hasattr(base, "compiled_rows"):  # for one batch size: the module itself is tried
             base = base.module
         most = min(_MOST_ROWS_ELSEWHERE, _BYTES_ELSEWHERE // (4 * max(x.numel(), 1)))
