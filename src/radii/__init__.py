@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from radii._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from radii import attacks as attacks
     from radii import bounds as bounds
     from radii import certificates as certificates
     from radii import data as data
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from radii.smoothing import SmoothedClassifier as SmoothedClassifier
 
 _PACKAGES = (
+    "attacks",
     "bounds",
     "certificates",
     "data",

@@ -18,9 +18,11 @@ class Objective(ABC):
 
     Attributes:
         examples: Parameters that documentation and conformance tests use.
+        random: Whether the loss depends on the generator.
     """
 
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
+    random: ClassVar[bool] = True
 
     def at(self, epoch: int) -> Objective:
         """What is lowered in an epoch, counted from 0; an objective may begin as another one."""

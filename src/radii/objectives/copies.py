@@ -21,6 +21,10 @@ class CopiesObjective(Objective):
     its own.
     """
 
+    def at(self, epoch: int) -> CopiesObjective:
+        """See `Objective.at`."""
+        return self
+
     @abstractmethod
     def copies(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator

@@ -5,3 +5,4 @@ from radii.smoothing.classifier import SmoothedClassifier as SmoothedClassifier
 from radii.smoothing.plan import SamplingPlan as SamplingPlan
 from radii.smoothing.scheduler import Request as Request
 from radii.smoothing.scheduler import Sampler as Sampler
+from radii.smoothing.soft import SoftClassifier as SoftClassifier

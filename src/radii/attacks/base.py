@@ -1,0 +1,161 @@
+"""What an attack is: a search, near each input, for one that a model gets wrong."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, nll_loss
+
+from radii.records import Norm
+from radii.registry import Registry
+
+Model = Callable[[Tensor], Tensor]
+
+
+class Attack(ABC):
+    """A search for perturbed inputs, configured by the fields of a frozen dataclass.
+
+    An attack knows nothing of smoothing: its model may be a base classifier, or one that averages
+    over noise. It differentiates with respect to the input alone and changes nothing of the model,
+    its mode of training or evaluation included: who calls chooses it.
+
+    By default coordinates are unbounded. With `low` and `high`, which come together, inputs must
+    lie in that interval and so does what is found: each step is cut off there before it is brought
+    back into the ball.
+
+    Attributes:
+        norm: In which perturbations are measured.
+        epsilon: The largest norm of a perturbation, up to the rounding of `x + delta`; None where
+            the search has no such bound.
+        low: The smallest value of a coordinate, or None.
+        high: The largest value of a coordinate, or None.
+        minimal: Whether it looks for the smallest perturbation that changes the answer, and not for
+            the worst one in the ball.
+        examples: Parameters that documentation and conformance tests use.
+    """
+
+    norm: ClassVar[Norm]
+    minimal: ClassVar[bool] = False
+    examples: ClassVar[tuple[Mapping[str, object], ...]] = ()
+    epsilon: float | None
+    low: float | None
+    high: float | None
+
+    @abstractmethod
+    def perturb(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Perturbed inputs on which the model's score of the label is low.
+
+        Args:
+            model: From `(batch, *shape)` to scores or log-probabilities `(batch, num_classes)`,
+                each row of which depends on the same row of the input only. If it has an attribute
+                `gives_log_probabilities` that is true, the loss of a label is minus its output,
+                also where the outputs of a row do not add up to one; else it is their cross
+                entropy.
+            x: `(batch, *shape)` floating point.
+            y: `(batch,)` int64. Labels to be driven away from.
+            generator: Where random starts come from; on the device of `x`. Others leave it alone.
+
+        Returns:
+            `(batch, *shape)` of the type of `x`, detached.
+
+        Raises:
+            ValueError: If inputs are outside [`low`, `high`].
+        """
+
+    @abstractmethod
+    def scaled(self, share: float) -> Self:
+        """The same attack in a ball of that share of the radius, as training warms it up.
+
+        Args:
+            share: In (0, 1].
+
+        Raises:
+            ValueError: If the attack has no ball.
+        """
+
+
+ATTACKS: Registry[Attack] = Registry("attack", "radii.attacks", Attack)
+
+
+def scores_and_gradient(model: Model, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores of inputs, and the gradient of each one's loss with respect to itself.
+
+    Only what leads from the loss to the input is computed: no gradient of a parameter is, and no
+    `.grad` is written to.
+    """
+    lost = nll_loss if getattr(model, "gives_log_probabilities", False) else cross_entropy
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        scores = model(leaf)
+        at_least_float32 = torch.promote_types(scores.dtype, torch.float32)
+        loss = lost(scores.to(at_least_float32), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, [leaf])
+    return scores.detach(), gradient
+
+
+def row_norms(delta: Tensor) -> Tensor:
+    """`(batch, 1, ..., 1)` l2 norms of `(batch, *shape)`."""
+    norms: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
+    return norms.reshape(-1, *(1,) * (delta.ndim - 1))
+
+
+def normalised(gradient: Tensor) -> Tensor:
+    """Each row with l2 norm 1; a row of zeros stays one, so its input stays where it is."""
+    norms = row_norms(gradient)
+    return gradient / torch.where(norms > 0, norms, 1.0)
+
+
+def into_l2_ball(delta: Tensor, epsilon: float | Tensor) -> Tensor:
+    """Each row scaled down to an l2 norm of at most `epsilon`."""
+    norms = row_norms(delta)
+    return delta * torch.where(norms > epsilon, epsilon / norms, 1.0)
+
+
+def into_box(delta: Tensor, x: Tensor, low: float | None, high: float | None) -> Tensor:
+    """`delta` with `x + delta` cut off at `low` and `high`, where these are given."""
+    return delta if low is None else (x + delta).clamp(low, high) - x
+
+
+def check_numbers(**values: float | None) -> None:
+    """Refuses what is not positive and finite; None passes."""
+    for name, value in values.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}")
+
+
+def check_steps(steps: int) -> None:
+    """Refuses an attack that does not move."""
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps!r}")
+
+
+def check_share(share: float) -> None:
+    """Refuses what is no share of a radius."""
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be in (0, 1], got {share!r}")
+
+
+def check_bounds(low: float | None, high: float | None) -> None:
+    """Refuses one bound without the other, and bounds in the wrong order."""
+    if (low is None) != (high is None):
+        raise ValueError(f"low and high must be given together, got {low!r} and {high!r}")
+    if low is not None and high is not None and not -math.inf < low < high < math.inf:
+        raise ValueError(f"low must be below high, both finite, got {low!r} and {high!r}")
+
+
+def check_inputs(x: Tensor, y: Tensor, low: float | None, high: float | None) -> None:
+    """Refuses inputs without labels, and inputs outside the bounds."""
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y must have shape {tuple(x.shape[:1])}, got {tuple(y.shape)}")
+    if low is not None and high is not None and x.numel():
+        least, most = (float(value) for value in x.aminmax())
+        if not (low <= least and most <= high):
+            raise ValueError(
+                f"x must be in [{low:g}, {high:g}], got values from {least:g} to {most:g}; "
+                f"scale the inputs, or change low and high of the attack"
+            )

@@ -1,0 +1,50 @@
+"""What objectives with an inner search over noisy copies have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from radii.errors import TrainingError
+from radii.noise import AdditiveNoise, Noise
+
+
+@contextmanager
+def in_evaluation(base: Callable[..., Any]) -> Iterator[None]:
+    """Every part of a module in evaluation mode, and afterwards in the mode it was in.
+
+    So a search sees each row by itself, and leaves the statistics of batch norm alone.
+    """
+    modules = base.modules() if isinstance(base, nn.Module) else ()
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def additive(noise: Noise, objective: str) -> AdditiveNoise:
+    """The noise, refused if it cannot be drawn without the input that it is added to.
+
+    Raises:
+        TrainingError: If the noise is not additive.
+    """
+    if not isinstance(noise, AdditiveNoise):
+        raise TrainingError(
+            f"the noise of {objective} must be additive, got {noise!r}; "
+            f"train with --noise gaussian:sigma=..., or with another objective."
+        )
+    return noise
+
+
+def check_strength(strength: float) -> None:
+    """Refuses a weight that is negative or not finite."""
+    if not 0 <= strength < math.inf:
+        raise ValueError(f"strength must be at least 0, got {strength!r}")
