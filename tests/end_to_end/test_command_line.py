@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_help_answers_without_loading_what_is_slow(radii):
     started = time.monotonic()
     done = radii("--help")
     assert done.returncode == 0
-    for name in ("list", "radius", "train", "certify", "predict", "report", "demo"):
+    for name in ("list", "radius", "train", "certify", "predict", "report", "export", "demo"):
         assert name in done.stdout
     assert time.monotonic() - started < 5  # 0.2 s alone; other tests run beside it
 
@@ -168,6 +169,49 @@ def test_report_in_every_format(radii, ledger, tmp_path):
     page = (tmp_path / "a.html").read_text()
     assert "data:image/png" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_an_export_stands_for_its_run(radii, ledger, tmp_path):
+    endings = [".csv", ".tsv"] + [".parquet"] * (find_spec("pyarrow") is not None)
+    (expected,) = json.loads(radii("report", ledger, "--format", "json").stdout)["runs"]
+    for ending in endings:
+        path = tmp_path / f"run{ending}"
+        done = radii("export", ledger, "--out", path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"20 inputs in {path}; `radii report {path}` reads it\n"
+        (run,) = json.loads(radii("report", path, "--format", "json").stdout)["runs"]
+        assert run == {**expected, "run": str(path)}
+    for line in (("export", ledger), ("export", ledger, "--out", "-"), ("export", path)):
+        assert radii(*line).stdout == (tmp_path / "run.csv").read_text()
+    page = tmp_path / "report.html"
+    done = radii("report", tmp_path / "run.csv", "--out", page)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "data:image/png" in page.read_text()  # pictures, as of the ledger
+
+
+def test_a_sweep_over_seeds_is_a_group(radii, tmp_path):
+    train = ("train", "--data", "mnist5k", "--base", "mlp:hidden=16,depth=1", *NOISE)
+    more = ("--epochs", 1, "--lr", 0.1, "--batch-size", 64, "--seeds", "0,1")
+    done = radii(*train, *more, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = []
+    for seed in (0, 1):
+        runs.append(tmp_path / f"{seed}.sqlite")
+        base = tmp_path / f"seed-{seed}"
+        line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", runs[-1])
+        assert radii(*line).returncode == 0
+    answer = json.loads(radii("report", *runs, "--format", "json").stdout)
+    (group,) = answer["groups"]
+    assert group["runs"] == [str(run) for run in runs]
+    assert group["base_training"]["architecture"] == "mlp:hidden=16,depth=1"
+    assert "seed" not in group["base_training"]
+    one, two = (run["acr"] for run in answer["runs"])
+    assert group["acr"]["mean"] == pytest.approx((one + two) / 2)
+    assert group["acr"]["deviation"] == pytest.approx(abs(one - two) / 2**0.5)
+    assert one != two
+    shown = radii("report", *runs).stdout
+    assert "Mean ± standard deviation over runs" in shown
+    assert "gaussian under gaussian:sigma=0.5" in shown
 
 
 def test_predict_on_data_and_on_files(radii, base, tmp_path):
@@ -305,6 +349,9 @@ WRONG = [
     (("train", "nowhere.toml"), 2, "nowhere.toml"),
     (("report", "nowhere.sqlite"), 1, "nowhere.sqlite"),
     (("report", "broken.py"), 1, "not a ledger"),
+    (("report", "nowhere.csv"), 1, "no run at 'nowhere.csv'"),
+    (("export", "nowhere.sqlite"), 1, "no run at 'nowhere.sqlite'"),
+    (("export", "nowhere.sqlite", "--out", "run.xlsx"), 2, "must end in .csv, .tsv, .parquet"),
     (("nonsense",), 2, "nonsense"),
 ]
 

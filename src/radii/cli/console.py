@@ -188,5 +188,28 @@ def print_report(report: Report) -> None:
     ]
     norms = " or ".join(sorted({run.norm for run in report.summaries}))
     print_table(columns, rows, f"Certified accuracy in % by {norms} radius")
+    _print_groups(report)
     for caveat in report.caveats:
         print_line(f"note: {caveat}")
+
+
+def _print_groups(report: Report) -> None:
+    """Means over runs that differ only in their seeds, if there are such."""
+    if not report.groups:
+        return
+    from radii.evaluation.report.group_text import percents, radius_of
+
+    columns = ["runs that differ only in their seeds", ">runs", ">ACR", ">abstained"]
+    rows = [
+        [
+            name,
+            str(len(group.runs)),
+            radius_of(group.acr),
+            percents(group.abstention_rate, up=True),
+            *(percents(mean) for _, mean in group.certified_accuracy),
+        ]
+        for name, group in zip(report.group_names, report.groups, strict=True)
+    ]
+    columns += [f">{radius}" for radius in exact(report.radii)]
+    print_line("")
+    print_table(columns, rows, "Mean ± standard deviation over runs")

@@ -13,6 +13,7 @@ from radii._version import __version__
 from radii.cli.certify import certify
 from radii.cli.console import print_error, print_line
 from radii.cli.demo import demo
+from radii.cli.export import export
 from radii.cli.list import list_members
 from radii.cli.options import WrongUsageError
 from radii.cli.predict import predict
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("list")(list_members)
-for _command in (radius, train, certify, predict, report, demo):
+for _command in (radius, train, certify, predict, report, export, demo):
     app.command()(_command)
 
 

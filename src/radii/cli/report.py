@@ -31,7 +31,7 @@ _SUFFIXES = {".tex": Format.LATEX, ".markdown": Format.MD, ".htm": Format.HTML}
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Ledgers.")],
+    runs: Annotated[list[Path], typer.Argument(help="Ledgers, or exports of them.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; its ending picks the format.")
     ] = None,
@@ -114,12 +114,14 @@ def _pictures(report: Report, data_root: Path | None) -> dict[str, list[Picture]
     """Inputs of each run whose data set is at hand and is still the one that was certified."""
     from radii.data import load
     from radii.errors import RadiiError
-    from radii.evaluation import Ledger
+    from radii.evaluation import open_run
     from radii.evaluation.report import pictures_of
 
     pictures = {}
     for run in report.summaries:
-        ledger = Ledger(run.run)
+        ledger = open_run(run.run)
+        if "data" not in ledger.meta:
+            continue
         try:
             dataset = load(ledger.meta["data"], root=data_root)
         except RadiiError as error:

@@ -34,6 +34,11 @@ FORMAT = "radii-ledger/1"
 # What keys that the first ledgers do not have would have said.
 _SINCE_THEN = {"vote": "hard", "stop": "never", "compile": "off"}
 
+COLUMNS = (
+    *("index", "label", "prediction", "radius", "pA_lower", "pB_upper"),
+    *("n0_votes", "n_votes", "samples", "seconds", "claim"),
+)
+
 _INDICES = 'SELECT "index" FROM inputs'
 
 _WITHOUT_VOTES = (
@@ -111,6 +116,32 @@ class Row:
             claim=result.claim,
         )
 
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> Row:
+        """The row whose `values()` these are; the first ledgers leave the last of them out."""
+        found = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
+        sums = [{k: v[0] if isinstance(v, list) else v for k, v in each.items()} for each in found]
+        squares = [{k: v[1] for k, v in each.items() if isinstance(v, list)} for each in found]
+        claim = Claim(*json.loads(values[10])) if len(values) > 10 and values[10] else None
+        return cls(*[*values[:6], *sums, *values[8:10], *squares, claim])
+
+    def values(self) -> tuple[Any, ...]:
+        """What stands under `COLUMNS`: numbers, None, and JSON texts of votes and claim."""
+        assert not math.isnan(self.radius)
+        return (
+            self.index,
+            self.label,
+            self.prediction,
+            self.radius,
+            self.pA_lower,
+            self.pB_upper,
+            _paired(self.n0_votes, self.n0_squares),
+            _paired(self.n_votes, self.n_squares),
+            self.samples,
+            self.seconds,
+            None if self.claim is None else json.dumps([self.claim.draws, self.claim.votes]),
+        )
+
 
 class Ledger:
     """A run, opened for reading; another process may be writing it.
@@ -142,13 +173,13 @@ class Ledger:
         """Every input so far, by index.
 
         Args:
-            votes: Whether to read the votes too. With very many classes they take most of the time
-                and memory; without them they are empty in the rows.
+            votes: Whether to read votes and claims too. With very many classes they take most of
+                the time and memory; without, the rows have none.
         """
         with closing(self._connect()) as connection:
             chosen = "*" if votes else _WITHOUT_VOTES
             for values in connection.execute(f'SELECT {chosen} FROM inputs ORDER BY "index"'):  # noqa: S608
-                yield _row(values)
+                yield Row.from_values(values)
 
     def row(self, index: int) -> Row:
         """One input.
@@ -162,7 +193,7 @@ class Ledger:
             ).fetchone()
         if found is None:
             raise KeyError(index)
-        return _row(found)
+        return Row.from_values(found)
 
     def unanimous(self) -> int:
         """How many inputs have a certified class that got every vote of the estimation."""
@@ -215,7 +246,7 @@ class LedgerWriter:
         self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
 
     def __enter__(self) -> LedgerWriter:
-        if self.path.exists() and not _may_be_sqlite(self.path):
+        if self.path.exists() and not may_be_sqlite(self.path):
             raise _no_ledger(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -250,7 +281,7 @@ class LedgerWriter:
         with self._connection:
             self._connection.executemany(
                 "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_values(row) for row in rows],
+                [row.values() for row in rows],
             )
         self.done |= {row.index for row in rows}
 
@@ -312,31 +343,6 @@ def _squares(votes: Votes | None) -> dict[int, float]:
     return {label: float(votes.squares[label]) for label in np.flatnonzero(votes.sums).tolist()}
 
 
-def _values(row: Row) -> tuple[Any, ...]:
-    assert not math.isnan(row.radius)
-    return (
-        row.index,
-        row.label,
-        row.prediction,
-        row.radius,
-        row.pA_lower,
-        row.pB_upper,
-        _paired(row.n0_votes, row.n0_squares),
-        _paired(row.n_votes, row.n_squares),
-        row.samples,
-        row.seconds,
-        None if row.claim is None else json.dumps([row.claim.draws, row.claim.votes]),
-    )
-
-
-def _row(values: Sequence[Any]) -> Row:
-    found = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
-    sums = [{k: v[0] if isinstance(v, list) else v for k, v in each.items()} for each in found]
-    squares = [{k: v[1] for k, v in each.items() if isinstance(v, list)} for each in found]
-    claim = Claim(*json.loads(values[10])) if len(values) > 10 and values[10] else None
-    return Row(*[*values[:6], *sums, *values[8:10], *squares, claim])
-
-
 def _paired(sums: Mapping[int, float], squares: Mapping[int, float]) -> str:
     """JSON of votes, with the squares beside them if they are soft."""
     return json.dumps({k: [v, squares[k]] for k, v in sums.items()} if squares else dict(sums))
@@ -348,15 +354,24 @@ def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     except sqlite3.DatabaseError as error:
         raise _unreadable(path, error) from None
     meta = {key: json.loads(value) for key, value in pairs}
-    if meta.get("format") != FORMAT:
-        raise LedgerError(
-            f"{str(path)!r} has ledger format {meta.get('format')!r}, this version reads "
-            f"{FORMAT!r}; use the version of radii that wrote it."
-        )
+    check_format(path, "ledger", meta.get("format"), FORMAT)
     return meta
 
 
-def _may_be_sqlite(path: Path) -> bool:
+def check_format(path: Path, what: str, found: object, known: str) -> None:
+    """Refuses a format of another version.
+
+    Raises:
+        LedgerError: If the format found in the file is not the one known here.
+    """
+    if found != known:
+        raise LedgerError(
+            f"{str(path)!r} has {what} format {found!r}, this version reads {known!r}; "
+            f"use the version of radii that wrote it."
+        )
+
+
+def may_be_sqlite(path: Path) -> bool:
     """Whether a file is a SQLite database by its first bytes, or empty."""
     with path.open("rb") as file:
         return file.read(16) in (b"", b"SQLite format 3\0")

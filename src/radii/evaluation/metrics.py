@@ -107,6 +107,14 @@ def certified_accuracy(outcomes: Outcomes, radii: Sequence[float]) -> list[Share
     return [Share.of(outcomes.correct & (outcomes.radius >= radius)) for radius in radii]
 
 
+def certified_shares(outcomes: Outcomes, radii: FloatArray) -> FloatArray:
+    """The values of `certified_accuracy` at `radii` `(*batch,)`, without their intervals."""
+    _nonempty(outcomes)
+    certified = np.sort(outcomes.radius[outcomes.correct])
+    below = np.searchsorted(certified, radii, side="left")
+    return np.asarray((len(certified) - below) / len(outcomes), dtype=np.float64)
+
+
 def standard_accuracy(outcomes: Outcomes) -> float:
     """The share of examples whose true class is certified within some radius."""
     _nonempty(outcomes)

@@ -18,8 +18,10 @@ from radii.bounds import BOUNDS
 from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
 from radii.errors import DataError
+from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
 from radii.evaluation.outlook import PILOT, Outlook, outlook, spread
+from radii.evaluation.seeds import training_of
 from radii.models import Agreement, Base, Compiled, InPrecision
 from radii.noise import NOISES, Generators, Stream
 from radii.provenance import git_revision, versions
@@ -231,6 +233,7 @@ class Run:
         cuda = device.type == "cuda"
         return {
             "base": self.base.reference,
+            **training_of(self.base.details),
             "data": self.dataset.reference,
             "domain": certificate.domain,
             "data_examples": len(self.dataset),
@@ -246,7 +249,7 @@ def _holds_run(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def noisy_copies(ledger: Ledger, x: Tensor, index: int, copies: int) -> FloatArray:
+def noisy_copies(ledger: Recorded, x: Tensor, index: int, copies: int) -> FloatArray:
     """The first noisy copies of an input that the estimation of a run saw, drawn again.
 
     On another kind of device than the run's they are other draws of the same noise.

@@ -28,6 +28,14 @@ SPEC: Mapping[str, Any] = {
 }
 
 
+# Of a base classifier that `radii train` made; its seed and the hash of its weights differ.
+TRAINED: Mapping[str, Any] = {
+    "base_training": {"architecture": "lenet", "objective": "gaussian", "epochs": 3},
+    "base_seed": 0,
+    "base_sha256": "00" * 32,
+}
+
+
 def row(index: int, radius: float = 1.0, *, label: int = 0, prediction: int | None = 0) -> Row:
     """An input certified right within `radius`, unless another prediction is given."""
     top = 500 if prediction is None else 990
@@ -71,6 +79,20 @@ def write(path: Path, rows: Iterable[Row], **changes: Any) -> Path:
     with LedgerWriter(path, {k: v for k, v in spec.items() if v is not None}, {}) as ledger:
         ledger.add(rows)
     return path
+
+
+def sweep(folder: Path, rows: Iterable[Iterable[Row]], **changes: Any) -> list[Path]:
+    """A ledger for each list of rows, of base classifiers that differ in their seed."""
+    folder.mkdir(exist_ok=True)
+    return [
+        write(
+            folder / f"seed-{seed}",
+            each,
+            **{**TRAINED, "base_seed": seed, "base_sha256": f"{seed:064x}", "seed": 100 + seed}
+            | changes,
+        )
+        for seed, each in enumerate(rows)
+    ]
 
 
 def python(program: str, *arguments: str) -> subprocess.Popen[str]:

@@ -28,7 +28,8 @@ def no_constant(name):
 def test_json_has_the_documented_keys_and_unrounded_numbers(report):
     text = as_json(report)
     content = json.loads(text, parse_constant=no_constant)
-    assert list(content) == ["runs"]
+    assert list(content) == ["runs", "groups"]
+    assert content["groups"] == []
     for run, summary in zip(content["runs"], report.summaries, strict=True):
         assert set(run) == {
             *("run", "noise", "norm", "n0", "n", "alpha", "bound", "stop"),

@@ -4,6 +4,8 @@ from radii.evaluation.report.figure import as_png as as_png
 from radii.evaluation.report.figure import as_svg as as_svg
 from radii.evaluation.report.figure import distribution as distribution
 from radii.evaluation.report.figure import figure as figure
+from radii.evaluation.report.groups import Group as Group
+from radii.evaluation.report.groups import Mean as Mean
 from radii.evaluation.report.html import as_html as as_html
 from radii.evaluation.report.pictures import Picture as Picture
 from radii.evaluation.report.pictures import pictures_of as pictures_of

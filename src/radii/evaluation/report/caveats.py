@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from radii.evaluation.report.groups import Group, groups_of
+
 if TYPE_CHECKING:
     from radii.evaluation.report.summary import Summary
 
@@ -17,7 +19,8 @@ def caveats(runs: Sequence[Summary]) -> list[str]:
         runs: At least one.
     """
     single = [sentence for run in runs for sentence in _of_one(run, _name(run, runs))]
-    return single + _between(runs) + _of_acr(runs)
+    of_groups = [sentence for group in groups_of(runs) for sentence in _of_group(group)]
+    return single + _between(runs) + of_groups + _of_acr(runs)
 
 
 def _of_one(run: Summary, name: str) -> list[str]:
@@ -81,6 +84,21 @@ def _between(runs: Sequence[Summary]) -> list[str]:
             "a difference between them may be one of the inputs alone."
         )
     return said
+
+
+def _of_group(group: Group) -> list[str]:
+    runs, bases = len(group.runs), group.bases
+    if bases == runs:
+        return []
+    if bases == 1:
+        return [
+            f"The {runs} runs of {group.name} are of one base classifier: their deviation is that "
+            f"of the noise that was drawn, and says nothing of another training."
+        ]
+    return [
+        f"The {runs} runs of {group.name} are of {bases} base classifiers, some of which were "
+        f"certified more than once: their deviation is less than that over trainings may be."
+    ]
 
 
 def _of_acr(runs: Sequence[Summary]) -> list[str]:

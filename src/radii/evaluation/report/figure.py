@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from radii.evaluation.metrics import certified_accuracy
+from radii.evaluation.metrics import certified_accuracy, certified_shares
+from radii.evaluation.report.groups import Group
 from radii.evaluation.report.norms import symbol
 from radii.evaluation.report.style import FAINT, INK, colour_of, dashes_of, settings
 from radii.evaluation.report.summary import Report, Summary
@@ -24,33 +25,34 @@ _BINS = 40
 
 
 def figure(report: Report) -> Figure:
-    """Certified accuracy against radius, a curve a run.
+    """Certified accuracy against radius, a curve a run, or a group of runs.
 
     Each curve is the exact step function: it falls just after the radius of each input that is
-    certified right. The band is the 95 % interval at each radius on its own.
+    certified right. The band is the 95 % interval at each radius on its own. The curve of a group
+    is the mean of those of its runs, and the band one standard deviation to either side.
     """
     with settings():
-        labels = [_folded(label) for label in report.labels]
+        labels = [_folded(label) for label in _labels(report)]
         lines = sum(1 + label.count("\n") for label in labels)
         drawn = Figure(figsize=(_WIDTH, 3.1 + 0.18 * lines), layout="constrained")
         axes = drawn.add_subplot()
         end = _end(report.summaries)
-        for position, summary in enumerate(report.summaries):
-            x = _steps(summary, end)
-            shares = certified_accuracy(summary.outcomes, x.tolist())
+        for position, line in enumerate(report.lines):
+            x = _steps(line.runs if isinstance(line, Group) else [line], end)
+            value, lower, upper = _curve(line, x)
             colour = colour_of(position)
             axes.fill_between(
                 x,
-                [100 * share.lower for share in shares],
-                [100 * share.upper for share in shares],
+                100 * lower,
+                100 * upper,
                 step="pre",
                 color=colour,
-                alpha=0.16 if len(report.summaries) < 4 else 0.08,
+                alpha=0.16 if len(report.lines) < 4 else 0.08,
                 linewidth=0,
             )
             axes.step(
                 x,
-                [100 * share.value for share in shares],
+                100 * value,
                 where="pre",
                 color=colour,
                 linestyle=dashes_of(position),
@@ -74,7 +76,7 @@ def distribution(report: Report) -> Figure:
         drawn = Figure(figsize=(_WIDTH, 0.6 + 1.2 * len(runs)), layout="constrained")
         panels = drawn.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
         for position, (axes, summary) in enumerate(zip(panels, runs, strict=True)):
-            _bars(axes, summary, end, colour_of(position))
+            _bars(axes, summary, end, colour_of(report.line_of[position]))
             axes.set_title(_folded(report.labels[position]), loc="left", fontsize=9)
         panels[-1].set_xlabel(_radius_axis(runs))
         drawn.supylabel("inputs", fontsize=9)
@@ -140,9 +142,33 @@ def _end(runs: Sequence[Summary]) -> float:
     return 1.04 * max(finite, default=0.0) or 1.0
 
 
-def _steps(summary: Summary, end: float) -> FloatArray:
-    """0, every radius at which the curve falls, and the end of the axis."""
-    radii = summary.outcomes.correct_radius
+def _labels(report: Report) -> list[str]:
+    """A label for each line."""
+    of_runs = dict(zip(report.line_of, report.labels, strict=True))
+    of_groups = iter(report.group_names)
+    return [
+        f"{next(of_groups)}, n={line.first.n:,}, alpha={line.first.alpha}: mean ± standard "
+        f"deviation of {len(line.runs)} runs"
+        if isinstance(line, Group)
+        else of_runs[position]
+        for position, line in enumerate(report.lines)
+    ]
+
+
+def _curve(line: Summary | Group, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Certified accuracy at radii `(steps,)`, and the ends of its band."""
+    if isinstance(line, Group):
+        shares = np.stack([certified_shares(run.outcomes, x) for run in line.runs])
+        mean, deviation = shares.mean(axis=0), shares.std(axis=0, ddof=1)
+        return mean, np.maximum(mean - deviation, 0), np.minimum(mean + deviation, 1)
+    found = certified_accuracy(line.outcomes, x.tolist())
+    value, lower, upper = ([getattr(s, key) for s in found] for key in ("value", "lower", "upper"))
+    return np.array(value), np.array(lower), np.array(upper)
+
+
+def _steps(runs: Sequence[Summary], end: float) -> FloatArray:
+    """0, every radius at which a curve falls, and the end of the axis."""
+    radii = np.concatenate([run.outcomes.correct_radius for run in runs])
     return np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)], [end]]))
 
 

@@ -15,6 +15,7 @@ from radii import rounding
 from radii._version import __version__
 from radii.evaluation.metrics import Share
 from radii.evaluation.report.figure import as_svg, distribution, figure
+from radii.evaluation.report.group_text import percents, radius_of
 from radii.evaluation.report.norms import symbol
 from radii.evaluation.report.pictures import Picture
 from radii.evaluation.report.style import PALETTE
@@ -44,6 +45,8 @@ def as_html(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = N
         symbol,
         breakable,
         duration,
+        percents,
+        radius_of,
         spec_text,
     ):
         environment.filters[function.__name__] = function
@@ -58,6 +61,9 @@ def as_html(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = N
         caveats=report.caveats,
         claims=_claims(report),
         colours=len(PALETTE),
+        groups=list(zip(report.groups, report.group_names, strict=True)),
+        line_of=report.line_of,
+        radii=rounding.exact(report.radii),
         runs=list(zip(report.summaries, report.names, strict=True)),
         table=_table(report),
         strips=[

@@ -15,7 +15,8 @@ from PIL import Image
 
 from radii.data import Dataset
 from radii.errors import DataError
-from radii.evaluation.ledger import Ledger, Row
+from radii.evaluation.export import Recorded
+from radii.evaluation.ledger import Row
 from radii.evaluation.run import noisy_copies
 from radii.rounding import floored
 
@@ -96,7 +97,7 @@ def choose(rows: Sequence[Row]) -> list[tuple[str, Row]]:
     return found
 
 
-def pictures_of(ledger: Ledger, dataset: Dataset) -> list[Picture]:
+def pictures_of(ledger: Recorded, dataset: Dataset) -> list[Picture]:
     """The chosen inputs of a run, with the noise that its estimation saw.
 
     Args:
@@ -125,7 +126,7 @@ def pictures_of(ledger: Ledger, dataset: Dataset) -> list[Picture]:
     return [_picture(role, ledger.row(row.index), ledger, dataset) for role, row in chosen]
 
 
-def _picture(role: str, row: Row, ledger: Ledger, dataset: Dataset) -> Picture:
+def _picture(role: str, row: Row, ledger: Recorded, dataset: Dataset) -> Picture:
     x, _ = dataset[row.index]
     names = dataset.class_names
     draws = max(1, sum(row.n_votes.values()))

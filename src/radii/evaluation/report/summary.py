@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from radii.data import Subset
 from radii.errors import LedgerError
-from radii.evaluation.ledger import Ledger, Row
+from radii.evaluation.export import Recorded, open_run
+from radii.evaluation.ledger import Row
 from radii.evaluation.metrics import (
     Outcomes,
     Share,
@@ -23,6 +25,7 @@ from radii.evaluation.metrics import (
     standard_accuracy,
 )
 from radii.evaluation.report.caveats import caveats
+from radii.evaluation.report.groups import Group, groups_of
 
 _NEEDED = ("noise", "norm", "n0", "n", "alpha", "bound", "certificate")
 _STEP = 0.25
@@ -84,7 +87,7 @@ class Summary:
     meta: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def of(cls, run: str, ledger: Ledger, rows: Sequence[Row], radii: Sequence[float]) -> Summary:
+    def of(cls, run: str, ledger: Recorded, rows: Sequence[Row], radii: Sequence[float]) -> Summary:
         """The summary of at least one row of a ledger, at these radii."""
         meta = ledger.meta
         outcomes = Outcomes.of(rows)
@@ -128,7 +131,7 @@ class Report:
         """The report of the runs in these files.
 
         Args:
-            paths: At least one ledger.
+            paths: At least one ledger, or export of one.
             radii: Where certified accuracy is tabulated. By default 0, 0.25, 0.5 and so on up to
                 the largest radius of a right class in any run, in steps twice or more as wide
                 where that would be more than 40 radii.
@@ -153,6 +156,40 @@ class Report:
         """What a reader must know before believing the numbers, in plain sentences."""
         return caveats(self.summaries)
 
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Runs that differ only in the seeds of training and sampling."""
+        return groups_of(self.summaries)
+
+    @property
+    def lines(self) -> list[Summary | Group]:
+        """The groups, and the runs that are in none, in the order of the runs."""
+        whole: dict[int, Group] = {group.positions[0]: group for group in self.groups}
+        grouped = {position for group in self.groups for position in group.positions}
+        return [
+            whole.get(position, run)
+            for position, run in enumerate(self.summaries)
+            if position in whole or position not in grouped
+        ]
+
+    @property
+    def line_of(self) -> list[int]:
+        """The position in `lines` of each run, or of its group."""
+        found = {}
+        for line, each in enumerate(self.lines):
+            for run in each.runs if isinstance(each, Group) else (each,):
+                found[id(run)] = line
+        return [found[id(run)] for run in self.summaries]
+
+    @property
+    def group_names(self) -> list[str]:
+        """A name for each group: objective and noise, and a run where these are not enough."""
+        names = [group.name for group in self.groups]
+        return [
+            name if names.count(name) == 1 else f"{name}, {group.first.run} and alike"
+            for name, group in zip(names, self.groups, strict=True)
+        ]
+
     @property
     def names(self) -> list[str]:
         """The shortest name for each run: its noise, or its path where the noise is not enough."""
@@ -175,8 +212,8 @@ class Report:
         return [f"{s.run}: {label}" for s, label in zip(self.summaries, short, strict=True)]
 
 
-def _read(path: Path | str) -> tuple[Ledger, list[Row]]:
-    ledger = Ledger(path)
+def _read(path: Path | str) -> tuple[Recorded, list[Row]]:
+    ledger = open_run(path)
     missing = [key for key in _NEEDED if key not in ledger.meta]
     if missing:
         raise LedgerError(

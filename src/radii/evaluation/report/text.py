@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from radii.evaluation.metrics import Share
+from radii.evaluation.report import group_text
 from radii.evaluation.report.summary import Report, Summary
 from radii.rounding import (
     ceiled,
@@ -35,6 +36,10 @@ def as_json(report: Report) -> str:
     The keys are `runs`, and in each of them `run`, `noise`, `norm`, `n0`, `n`, `alpha`, `bound`,
     `stop`, `certificate`, `examples`, `standard_accuracy`, `abstention_rate`, `acr`, `acr_se`,
     `samples_total` and `certified_accuracy`, a list of `radius`, `value`, `lower` and `upper`.
+
+    Beside `runs` stands `groups`: in each `name`, `runs` (paths), `base_classifiers` (how many),
+    the common `noise` to `examples`, `base_training`, and `mean` and `deviation` of
+    `standard_accuracy`, `abstention_rate`, `acr` and at each radius of `certified_accuracy`.
     """
     runs = []
     for summary in report.summaries:
@@ -45,23 +50,33 @@ def as_json(report: Report) -> str:
             for radius, share in summary.certified_accuracy
         ]
         runs.append(run)
-    return json.dumps({"runs": runs}, indent=2, allow_nan=False) + "\n"
+    content = {"runs": runs, "groups": group_text.plain(report)}
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def as_csv(report: Report) -> str:
-    """One line a run and radius, floats unrounded; what has no value is empty."""
+    """One line a run and radius, floats unrounded; what has no value is empty.
+
+    Then one line a group and radius: means over its runs, of which `runs` says how many there are,
+    and their standard deviations.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_FIELDS, "radius", "certified_accuracy", "lower", "upper"])
+    deviations = group_text.DEVIATIONS
+    columns = (*_FIELDS, "radius", "certified_accuracy", "lower", "upper", "runs", *deviations)
+    writer.writerow(columns)
     for summary in report.summaries:
         of_run = [getattr(summary, name) for name in _FIELDS]
         for radius, share in summary.certified_accuracy:
-            writer.writerow([*of_run, radius, share.value, share.lower, share.upper])
+            interval = (share.value, share.lower, share.upper)
+            writer.writerow([*of_run, radius, *interval, 1, *("" for _ in deviations)])
+    for record in group_text.records(report):
+        writer.writerow([record.get(column) for column in columns])
     return out.getvalue()
 
 
 def as_markdown(report: Report) -> str:
-    """Two tables and the caveats; radii and accuracies are floored."""
+    """Two tables, one more if there are groups, and the caveats; radii and accuracies floored."""
     numbers = [_numbers(summary) for summary in report.summaries]
     columns = [_HEADINGS, *numbers]
     overview = [[row[0], *map(_markdown, row[1:])] for row in zip(*columns, strict=True)]
@@ -73,15 +88,25 @@ def as_markdown(report: Report) -> str:
         _pipes(overview),
         "Certified accuracy in percent, with its 95 % interval:",
         _pipes(accuracy),
+        *_markdown_groups(report),
         "\n".join(f"- {_markdown(caveat)}" for caveat in report.caveats),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _markdown_groups(report: Report) -> list[str]:
+    if not report.groups:
+        return []
+    head, *body = group_text.table(report)
+    rows = [[head[0], *map(_markdown, head[1:])], *body]
+    return ["Mean ± standard deviation over the runs of a group:", _pipes(rows)]
+
+
 def as_latex(report: Report) -> str:
     """A `tabular` for the package booktabs, a run a line; radii and accuracies are floored.
 
-    Under each accuracy stands its 95 % interval. The caveats are comments above the table.
+    Under each accuracy stands its 95 % interval. Below a rule of their own stand groups, a mean
+    with its standard deviation under it. The caveats are comments above the table.
     """
     radii = exact(report.radii)
     lines = [f"% {' '.join(caveat.split())}" for caveat in report.caveats]
@@ -99,10 +124,24 @@ def as_latex(report: Report) -> str:
         error = "" if summary.acr_se is None else rf"$\pm$ {ceiled(summary.acr_se, 3)}"
         first = [_latex(label), floored(summary.acr, 3), *map(_value, shares)]
         second = [error, *(f"[{_interval(share)}]" for share in shares)]
-        lines.append(" & ".join(first).replace("∞", r"$\infty$") + r" \\")
-        lines.append(" & ".join(["", *(rf"{{\scriptsize {cell}}}" for cell in second)]) + r" \\")
+        lines += _pair(first, second)
+    if report.groups:
+        lines += [r"\midrule", "% Mean and standard deviation over runs that differ only in seeds."]
+    for name, group in zip(report.group_names, report.groups, strict=True):
+        above, below = group_text.stacked(group)
+        first = [f"{_latex(name)}, mean of {len(group.runs)} runs", *above]
+        second = [rf"$\pm$ {cell}" if cell else "" for cell in below]
+        lines += _pair(first, second)
     lines += [r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines) + "\n"
+
+
+def _pair(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Two lines of a table in LaTeX, the second in small print and one column to the right."""
+    return [
+        " & ".join(first).replace("∞", r"$\infty$") + r" \\",
+        " & ".join(["", *(rf"{{\scriptsize {cell}}}" for cell in second)]) + r" \\",
+    ]
 
 
 def _numbers(summary: Summary) -> list[str]:

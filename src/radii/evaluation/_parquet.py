@@ -1,0 +1,69 @@
+"""Rows as Parquet, from the extra `parquet`."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from radii.errors import LedgerError
+from radii.evaluation.ledger import COLUMNS
+
+_KEY = b"radii"
+_ROWS = 1000  # in memory at a time
+_TYPES = dict.fromkeys(("index", "label", "prediction", "samples"), "int64")
+_TYPES |= dict.fromkeys(("radius", "pA_lower", "pB_upper", "seconds"), "float64")
+_TYPES |= dict.fromkeys(("n0_votes", "n_votes", "claim"), "string")
+_NULLABLE = ("prediction", "claim")
+
+
+def write(rows: Iterable[tuple[Any, ...]], header: str, path: Path) -> None:
+    """Writes a file with `header` in the metadata of its schema."""
+    pyarrow, parquet = _library()
+    fields = [
+        pyarrow.field(name, pyarrow.type_for_alias(_TYPES[name]), nullable=name in _NULLABLE)
+        for name in COLUMNS
+    ]
+    schema = pyarrow.schema(fields, metadata={_KEY: header.encode()})
+    left = iter(rows)
+    with parquet.ParquetWriter(path, schema) as file:
+        while batch := list(itertools.islice(left, _ROWS)):
+            columns = [list(column) for column in zip(*batch, strict=True)]
+            file.write_table(pyarrow.table(columns, schema=schema))
+
+
+def header_of(path: Path) -> str | None:
+    """What `write` put into the metadata; None if there is nothing.
+
+    Raises:
+        ValueError: If it is no Parquet file.
+    """
+    metadata = _library()[1].read_schema(path).metadata or {}
+    return metadata[_KEY].decode() if _KEY in metadata else None
+
+
+def read(path: Path) -> Iterator[tuple[Any, ...]]:
+    """The rows of a file that `write` wrote.
+
+    Raises:
+        ValueError: If it has other columns.
+    """
+    _, parquet = _library()
+    with parquet.ParquetFile(path) as file:
+        names = tuple(file.schema_arrow.names)
+        if names != COLUMNS:
+            raise ValueError(f"its columns must be {', '.join(COLUMNS)}, got {', '.join(names)}")
+        for batch in file.iter_batches(_ROWS):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise LedgerError(
+            'radii[parquet] is not installed: pip install "radii[parquet]", '
+            "or take the ending .csv or .tsv."
+        ) from None
