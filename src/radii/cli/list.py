@@ -26,7 +26,9 @@ class Kind(StrEnum):
     STOP = "stop"
     ATTACK = "attack"
     OBJECTIVE = "objective"
+    OPTIMISER = "optimiser"
     SCHEDULE = "schedule"
+    AUGMENTATION = "augmentation"
     ARCHITECTURE = "architecture"
     DATASET = "dataset"
 
@@ -38,7 +40,9 @@ _HOMES = {
     Kind.STOP: ("radii.stopping", "STOPS"),
     Kind.ATTACK: ("radii.attacks", "ATTACKS"),
     Kind.OBJECTIVE: ("radii.objectives", "OBJECTIVES"),
+    Kind.OPTIMISER: ("radii.training", "OPTIMISERS"),
     Kind.SCHEDULE: ("radii.training", "SCHEDULES"),
+    Kind.AUGMENTATION: ("radii.training", "AUGMENTATIONS"),
     Kind.ARCHITECTURE: ("radii.models", "ARCHITECTURES"),
     Kind.DATASET: ("radii.data", "DATASETS"),
 }

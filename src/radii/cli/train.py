@@ -1,163 +1,141 @@
-"""`radii train`: a base classifier for a smoothed one."""
+"""`radii train`: base classifiers for smoothed ones."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 from radii.cli.console import print_line, progress_bar
-from radii.cli.options import (
-    DataRootOption,
-    DeviceOption,
-    Precision,
-    arguments,
-    dataset_of,
-)
+from radii.cli.options import Compile, DataRootOption, DeviceOption, Norm, Precision, arguments
+from radii.cli.recipe import known_keys, settings_of, trainings_of
 
 if TYPE_CHECKING:
     from radii.training import Training
 
-_DEFAULTS: Mapping[str, Any] = {
-    "objective": "gaussian",
-    "batch_size": 256,
-    "lr": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 1e-4,
-    "schedule": "step",
-    "precision": "float32",
-    "seed": 0,
-}
-_REQUIRED = ("data", "base", "noise", "epochs")
+Text = str | None
+Whole = int | None
+
+
+class Keep(StrEnum):
+    """Which weights are exported."""
+
+    LAST = "last"
+    BEST = "best"
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Directory for the base classifier.")],
+    context: typer.Context,
+    out: Annotated[Path, Option("--out", help="Directory for the base classifier.")],
     recipe: Annotated[
         Path | None, typer.Argument(help="TOML file with these options; options win over it.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", help="Data set; its train split by default.")
+    data: Annotated[Text, Option(help="Data set; its train split by default.")] = None,
+    base: Annotated[Text, Option(help="Architecture, as lenet.")] = None,
+    noise: Annotated[Text, Option(help="Smoothing noise, as gaussian:sigma=0.5.")] = None,
+    objective: Annotated[Text, Option(help="Training loss (default: gaussian).")] = None,
+    init: Annotated[
+        Text, Option(metavar="DIR", help="Start with the weights that training left there.")
     ] = None,
-    base: Annotated[str | None, typer.Option("--base", help="Architecture, as lenet.")] = None,
-    noise: Annotated[
-        str | None, typer.Option("--noise", help="Smoothing noise, as gaussian:sigma=0.5.")
+    epochs: Annotated[Whole, Option(help="Passes over the data.")] = None,
+    batch_size: Annotated[Whole, Option(help="Examples in a step (default: 256).")] = None,
+    accumulate: Annotated[
+        Whole, Option(help="Parts that a step is split into, for memory (default: 1).")
     ] = None,
-    objective: Annotated[
-        str | None, typer.Option("--objective", help="Training loss.  [default: gaussian]")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Examples in a step.  [default: 256]")
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option("--lr", help="First learning rate.  [default: 0.01]")
-    ] = None,
-    momentum: Annotated[
-        float | None, typer.Option("--momentum", help="Of SGD.  [default: 0.9]")
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", help="Of SGD.  [default: 0.0001]")
+    lr: Annotated[float | None, Option(help="Learning rate (default: 0.01).")] = None,
+    lr_warmup: Annotated[
+        Whole, Option(help="Epochs in which it rises in a line (default: 0).")
     ] = None,
     schedule: Annotated[
-        str | None,
-        typer.Option("--schedule", help="step:every=30,gamma=0.1 or cosine.  [default: step]"),
+        Text, Option(help="step:every=30,gamma=0.1, cosine or one_cycle (default: step).")
     ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option("--precision", help="Of training.  [default: float32]")
+    optimiser: Annotated[
+        Text, Option(help="sgd:momentum=0.9,weight_decay=0.0001 or adamw (default: sgd).")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the run.  [default: 0]")] = None,
+    clip: Annotated[
+        Text, Option(metavar="NORM", help="Longest gradient, or none (default: none).")
+    ] = None,
+    ema: Annotated[
+        Text,
+        Option(metavar="DECAY", help="Export a running average of the weights (default: none)."),
+    ] = None,
+    augment: Annotated[
+        Text, Option(help="crop_flip:padding=4,flip=true, or none (default: none).")
+    ] = None,
+    precision: Annotated[Precision | None, Option(help="Of training (default: float32).")] = None,
+    compilation: Annotated[
+        Compile | None,
+        Option("--compile", help="auto does on CUDA if training is long (default: auto)."),
+    ] = None,
+    validate: Annotated[
+        Whole, Option(help="Examples held out, and certified (default: 0).")
+    ] = None,
+    validate_n: Annotated[Whole, Option(help="Draws for each of them (default: 100).")] = None,
+    validate_every: Annotated[Whole, Option(help="Epochs between (default: 1).")] = None,
+    validate_norm: Annotated[
+        Norm | None, Option(help="Of the radii (default: the first certified).")
+    ] = None,
+    keep: Annotated[
+        Keep | None, Option(help="Epoch to export; best by validation (default: last).")
+    ] = None,
+    seed: Annotated[Whole, Option(help="Of the run (default: 0).")] = None,
+    seeds: Annotated[
+        Text, Option(metavar="0,1,...", help="One run a seed, into OUT/seed-0 and so on.")
+    ] = None,
     device: DeviceOption = "auto",
     data_root: DataRootOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted run in --out ended.")
+        bool, Option("--resume", help="Go on where an interrupted run in --out ended.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, Option("--tensorboard", help="Also write metrics for TensorBoard, into --out.")
     ] = False,
 ) -> None:
     """Trains a base classifier under noise; give a RECIPE.toml, options, or both."""
-    given = {
-        "data": data,
-        "base": base,
-        "noise": noise,
-        "objective": objective,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "precision": precision and precision.value,
-        "seed": seed,
-    }
+    written = {"compile" if key == "compilation" else key: v for key, v in context.params.items()}
     with arguments():
-        settings = _settings(recipe, {key: v for key, v in given.items() if v is not None})
-    training = _training(settings, device, data_root)
-    train_with_bar(training, out, resume=resume)
-    print_line(f"base classifier in {out}; `radii certify --base {out}` certifies with it")
+        given = {key: v for key in known_keys() if (v := written.get(key)) is not None}
+        settings = settings_of(recipe, given)
+    trainings = trainings_of(settings, out, device, data_root)
+    for folder, training in trainings:
+        title = "training" if len(trainings) == 1 else f"training {folder.name}"
+        train_with_bar(training, folder, resume=resume, title=title, tensorboard=tensorboard)
+        print_line(
+            f"base classifier in {folder}; `radii certify --base {folder}` certifies with it"
+        )
 
 
-def train_with_bar(training: Training, out: Path, *, resume: bool) -> None:
+def train_with_bar(
+    training: Training,
+    out: Path,
+    *,
+    resume: bool,
+    title: str = "training",
+    tensorboard: bool = False,
+) -> None:
     """Trains with a progress bar over all epochs."""
-    with progress_bar("training", "examples") as bar:
+    from radii.training import TensorBoard
+
+    board = TensorBoard(out) if tensorboard else None
+    with progress_bar(title, "examples") as bar:
 
         def start(epochs: int, done: int) -> None:
-            bar.start(epochs, done, steps_each=len(training.dataset))
+            bar.start(epochs, done, steps_each=training.examples)
+            if board is not None:
+                board.start(done)
 
-        training.train(
-            out,
-            resume=resume,
-            on_start=start,
-            on_batch=bar.advance,
-            on_epoch=lambda metrics: bar.finish_one(),
-        )
+        def finish(metrics: dict[str, Any]) -> None:
+            bar.finish_one()
+            if board is not None:
+                board.add(metrics)
 
-
-def _settings(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults, under the recipe, under the options."""
-    read: dict[str, Any] = {}
-    if recipe is not None:
         try:
-            read = tomllib.loads(recipe.read_text("utf-8"))
-        except OSError as error:
-            raise ValueError(f"recipe {str(recipe)!r} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ValueError(f"recipe {str(recipe)!r} is not TOML: {error}") from None
-    known = {*_DEFAULTS, *_REQUIRED}
-    unknown = sorted(read.keys() - known)
-    if unknown:
-        raise ValueError(
-            f"recipe {str(recipe)!r} has unknown keys {', '.join(unknown)}; "
-            f"known: {', '.join(sorted(known))}"
-        )
-    settings = {**_DEFAULTS, **read, **given}
-    missing = [f"--{key}" for key in _REQUIRED if key not in settings]
-    if missing:
-        raise ValueError(f"missing {', '.join(missing)}: give them as options or in a recipe")
-    return settings
-
-
-def _training(settings: Mapping[str, Any], device: str, data_root: Path | None) -> Training:
-    from radii.models import ARCHITECTURES, device_named
-    from radii.noise import NOISES
-    from radii.objectives import OBJECTIVES
-    from radii.training import SCHEDULES, Training, TrainingPlan
-
-    with arguments():
-        architecture = ARCHITECTURES.build(settings["base"])
-        noise = NOISES.build(settings["noise"])
-        objective = OBJECTIVES.build(settings["objective"])
-        plan = TrainingPlan(
-            epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
-            lr=settings["lr"],
-            momentum=settings["momentum"],
-            weight_decay=settings["weight_decay"],
-            schedule=SCHEDULES.build(settings["schedule"]),
-            precision=settings["precision"],
-            seed=settings["seed"],
-        )
-        target = device_named(device)
-    dataset = dataset_of(settings["data"], data_root, split="train")
-    return Training(architecture, dataset, noise, objective, plan, target)
+            training.train(
+                out, resume=resume, on_start=start, on_batch=bar.advance, on_epoch=finish
+            )
+        finally:
+            if board is not None:
+                board.close()

@@ -28,7 +28,7 @@ class Stream:
         seed: Of the run.
         index: Of the input in its data set, or of the epoch in training.
         stage: What the draws are for; selection, estimation and bound must not share any.
-        block: Number of the block of draws within the stage; 0 in training.
+        block: Number of the block of draws within the stage; in training, of the part of a batch.
     """
 
     seed: int

@@ -10,61 +10,42 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from radii.errors import TrainingError
 from radii.models.checkpoint import replace_file
 
 FILE = "checkpoint.safetensors"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after an epoch.
+    """The state after an epoch: tensors, and a header of JSON.
 
     Attributes:
         spec: What defines the training run.
         metrics: One record an epoch, so far.
-        tensors: `model.NAME` for weights and buffers, `momentum.NAME` for the optimiser's state.
+        tensors: `model.NAME` for weights and buffers, `optimiser.KEY.NAME` for the state of the
+            optimiser, `average.NAME` for their running average, `best.NAME` for the best so far.
     """
 
     spec: Mapping[str, Any]
     metrics: list[dict[str, Any]]
     tensors: Mapping[str, Tensor]
 
-    @classmethod
-    def of(
-        cls,
-        spec: Mapping[str, Any],
-        metrics: list[dict[str, Any]],
-        module: nn.Module,
-        optimiser: Optimizer,
-    ) -> Checkpoint:
-        """The state of a module and its optimiser."""
-        tensors = {f"model.{name}": value for name, value in module.state_dict().items()}
-        for name, parameter in module.named_parameters():
-            momentum = optimiser.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
-        return cls(spec, metrics, {k: v.detach().cpu().contiguous() for k, v in tensors.items()})
-
-    def restore(self, module: nn.Module, optimiser: Optimizer) -> None:
-        """Puts the state back, in place."""
-        prefix = "model."
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
-        )
-        for name, parameter in module.named_parameters():
-            momentum = self.tensors.get(f"momentum.{name}")
-            if momentum is not None:
-                buffer = parameter.detach().clone()  # of its device and memory layout
-                optimiser.state[parameter]["momentum_buffer"] = buffer.copy_(momentum)
-
     def save(self, directory: Path) -> None:
         """Writes the state; whoever reads finds the old one or the new one."""
-        header = {"spec": json.dumps(dict(self.spec)), "metrics": json.dumps(self.metrics)}
-        replace_file(directory / FILE, safetensors.torch.save(dict(self.tensors), metadata=header))
+        header = {
+            "format": FORMAT,
+            "spec": json.dumps(dict(self.spec)),
+            "metrics": json.dumps(self.metrics),
+        }
+        tensors = {
+            name: tensor.detach().cpu().contiguous().clone()  # none may share memory with another
+            for name, tensor in self.tensors.items()
+        }
+        replace_file(directory / FILE, safetensors.torch.save(tensors, metadata=header))
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint | None:
@@ -79,9 +60,31 @@ class Checkpoint:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 header = file.metadata()
+                if header.get("format") != FORMAT:
+                    raise TrainingError(
+                        f"{str(path)!r} must have format {FORMAT}, got {header.get('format')!r}: "
+                        f"another version of radii wrote it; train into another --out."
+                    )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
                 return cls(json.loads(header["spec"]), json.loads(header["metrics"]), tensors)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (
+            *(safetensors.SafetensorError, KeyError, TypeError, ValueError),
+            *(AttributeError, OSError),
+        ) as error:
             raise TrainingError(
                 f"{str(path)!r} is no checkpoint of radii ({error}); train into another --out."
             ) from None
+
+    def check(self, spec: Mapping[str, Any], directory: Path, *, resume: bool) -> None:
+        """Refuses to go on with another run, or without being asked to."""
+        if not resume:
+            raise TrainingError(
+                f"{str(directory)!r} holds a training run; "
+                f"resume it with --resume, or train into another --out."
+            )
+        for key, here in spec.items():
+            if self.spec.get(key) != here:
+                raise TrainingError(
+                    f"{str(directory)!r} holds a training run with {key} "
+                    f"{self.spec.get(key)!r}, not {here!r}; train into another --out."
+                )

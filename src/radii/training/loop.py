@@ -3,72 +3,33 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import SGD
-from torch.utils.data import DataLoader
+from torch import nn
 
-from radii.data import Dataset, unit_interval
-from radii.errors import TrainingError
-from radii.models import ARCHITECTURES, Architecture, initialise, save_base
+from radii.data import Dataset
+from radii.models import ARCHITECTURES, Architecture, save_base
 from radii.models.checkpoint import replace_file
 from radii.noise import NOISES, Generators, Noise, Stream
 from radii.objectives import OBJECTIVES, Objective
 from radii.provenance import git_revision, versions
 from radii.smoothing import SmoothedClassifier
+from radii.training.batches import Batches
 from radii.training.checkpoint import Checkpoint
-from radii.training.schedules import SCHEDULES, Schedule, Step
+from radii.training.compiling import compile_if_wanted
+from radii.training.divergence import Watch
+from radii.training.passes import Pass
+from radii.training.plan import TrainingPlan
+from radii.training.start import Start
+from radii.training.state import State
+from radii.training.streams import layers_draw_from, seed_beside
+from radii.training.validation import Validation, in_evaluation, split
 
 METRICS = "metrics.jsonl"
-
-_IN_MEMORY_BYTES = 4 << 30
-_EXAMPLES_TO_NORMALISE = 10_000
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """Optimisation: stochastic gradient descent with momentum.
-
-    Attributes:
-        epochs: Passes over the data.
-        batch_size: Examples in one step.
-        lr: Learning rate of the first epoch.
-        momentum: In [0, 1).
-        weight_decay: At least 0.
-        schedule: How the learning rate goes down.
-        precision: `bfloat16` runs the layers that allow it in that type, weights stay float32.
-        seed: Of the first weights, the order of the examples and the noise.
-    """
-
-    epochs: int
-    batch_size: int = 256
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: Schedule = field(default_factory=Step)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be positive and finite, got {self.lr!r}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {self.momentum!r}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision must be float32 or bfloat16, got {self.precision!r}")
 
 
 @dataclass(frozen=True)
@@ -80,8 +41,9 @@ class Training:
         dataset: Inputs and labels.
         noise: What the base classifier is to be smoothed with.
         objective: The loss.
-        plan: Epochs, optimiser, seed.
+        plan: Epochs, optimiser, validation, seed.
         device: Where to train.
+        init: A directory that training wrote: start with its weights, not with random ones.
     """
 
     architecture: Architecture
@@ -90,6 +52,12 @@ class Training:
     objective: Objective
     plan: TrainingPlan
     device: torch.device
+    init: Path | None = None
+
+    @property
+    def examples(self) -> int:
+        """In an epoch: all but those held out."""
+        return len(self.dataset) - self.plan.validate
 
     def train(
         self,
@@ -113,179 +81,99 @@ class Training:
             on_epoch: Is told the metrics of each epoch.
 
         Returns:
-            The base classifier, in evaluation mode.
+            The base classifier that was exported, in evaluation mode.
 
         Raises:
             TrainingError: If the directory holds a training run that is not to be, or cannot be,
-                resumed, or if the loss stops being a number.
+                resumed, if the weights to start from do not fit, or if training diverges.
         """
-        spec = self._spec()
+        plan = self.plan
+        start = self._start()
+        spec = {**self._spec(), "init": start.sha256}
         checkpoint = Checkpoint.load(directory)
         if checkpoint is not None:
-            self._check(checkpoint, spec, directory, resume=resume)
+            checkpoint.check(spec, directory, resume=resume)
+        if plan.augment is not None:
+            plan.augment.check(self.dataset.input_shape)
+        chosen, held_out = split(self.dataset, plan.validate)
+        validation = None
+        if plan.validate:
+            validation = Validation.of(self.dataset, held_out, self.noise, plan, self.device)
         directory.mkdir(parents=True, exist_ok=True)
-        mean, std = self._moments()
-        module: nn.Module = initialise(
-            self.architecture,
-            self.dataset.input_shape,
-            self.dataset.num_classes,
-            mean=mean,
-            std=std,
-            seed=self.plan.seed,
-        ).to(self.device)
-        if any(isinstance(layer, nn.Conv2d) for layer in module.modules()):
-            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = SGD(
-            module.parameters(),
-            lr=self.plan.lr,
-            momentum=self.plan.momentum,
-            weight_decay=self.plan.weight_decay,
-        )
-        metrics: list[dict[str, Any]] = []
+        state = State.fresh(plan, start.on(self.device))
         if checkpoint is not None:
-            checkpoint.restore(module, optimiser)
-            metrics = checkpoint.metrics
-        description = {**spec, **self._description(mean, std)}
-        done = len(metrics)
-        if on_start is not None:
-            on_start(self.plan.epochs, done)
+            state.restore(checkpoint)
+        done = len(state.metrics)
+        description = {**spec, **self._description(start)}
         if done:  # a kill may have come between the checkpoint and these
-            self._export(directory, module, description, metrics)
-        examples_in_memory = self._load()
-        for epoch in range(done, self.plan.epochs):
-            metrics.append(self._epoch(epoch, module, optimiser, examples_in_memory, on_batch))
-            Checkpoint.of(spec, metrics, module, optimiser).save(directory)
-            self._export(directory, module, description, metrics)
-            if on_epoch is not None:
-                on_epoch(metrics[-1])
-        return module.eval()
-
-    def _epoch(
-        self,
-        epoch: int,
-        module: nn.Module,
-        optimiser: SGD,
-        examples: tuple[Tensor, Tensor] | None,
-        on_batch: Callable[[int], object] | None,
-    ) -> dict[str, Any]:
-        """One pass over the data; its metrics."""
-        started = time.monotonic()
-        lr = self.plan.lr * self.plan.schedule.factor(epoch, self.plan.epochs)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        smoothed = SmoothedClassifier(module, self.noise, self.dataset.num_classes)
-        generator = Generators(self.device)(Stream(self.plan.seed, epoch, "training", 0))
-        objective = self.objective.at(epoch)
-        total = torch.zeros((), device=self.device)
-        module.train()
-        for x, y in self._batches(epoch, examples):
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"
+            self._export(directory, state, description)
+        if on_start is not None:
+            on_start(plan.epochs, done)
+        if done == plan.epochs:
+            return in_evaluation(state.exported)
+        batches = Batches(self.dataset, chosen, plan.batch_size, plan.seed, self.device)
+        compile_if_wanted(state.module, plan, self.dataset.input_shape, batches.examples)
+        smoothed = SmoothedClassifier(state.module, self.noise, self.dataset.num_classes)
+        a_pass = Pass(plan, self.objective, batches, smoothed, Generators(self.device))
+        beside = seed_beside(plan.seed)
+        probe = Generators(self.device)(Stream(beside, 0, "order", 0))
+        watch = Watch(self.dataset, chosen, self.noise, self.objective, plan, batches.steps, probe)
+        for epoch in range(done, plan.epochs):
+            with layers_draw_from(Stream(beside, epoch, "training", 0), self.device):
+                record = a_pass.run(epoch, state, on_batch)
+            suspect = watch.suspects(record, state.module)
+            if validation is not None and (
+                (epoch + 1) % plan.validate_every == 0 or epoch + 1 == plan.epochs
             ):
-                loss = objective.loss(smoothed, x, y, generator=generator)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total += loss.detach() * len(x)
-            if on_batch is not None:
-                on_batch(len(x))
-        mean_loss = float(total) / len(self.dataset)
-        if not math.isfinite(mean_loss):
-            raise TrainingError(
-                f"the loss became {mean_loss} in epoch {epoch + 1}; "
-                f"lower the learning rate, which is {lr:g}."
-            )
-        seconds = time.monotonic() - started
-        return {"epoch": epoch + 1, "loss": mean_loss, "lr": lr, "seconds": round(seconds, 3)}
+                record |= validation.measure(state.present)
+            state.add(record)
+            if suspect:
+                _write_metrics(directory, state)
+            else:
+                Checkpoint(spec, state.metrics, state.tensors()).save(directory)
+                self._export(directory, state, description)
+            if on_epoch is not None:
+                on_epoch(record)
+        return in_evaluation(state.exported)
 
-    def _load(self) -> tuple[Tensor, Tensor] | None:
-        """All examples as tensors on the device, if they are few enough."""
-        if len(self.dataset) * math.prod(self.dataset.input_shape) * 4 > _IN_MEMORY_BYTES:
-            return None
-        x, y = self.dataset.tensors()
-        return x.to(self.device), y.to(self.device)
-
-    def _batches(
-        self, epoch: int, examples: tuple[Tensor, Tensor] | None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = Generators(torch.device("cpu"))(Stream(self.plan.seed, epoch, "order", 0))
-        order = torch.randperm(len(self.dataset), generator=generator)
-        if examples is not None:
-            x, y = examples
-            for chosen in torch.split(order.to(self.device), self.plan.batch_size):
-                yield unit_interval(x[chosen]), y[chosen]
-            return
-        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-            self.dataset,  # type: ignore[arg-type]
-            batch_size=self.plan.batch_size,
-            sampler=order.tolist(),
-            num_workers=os.cpu_count() or 1,
-            generator=generator,
-        )
-        for x, y in loader:
-            yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-
-    def _moments(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel, over at most 10,000 examples."""
-        few = min(len(self.dataset), _EXAMPLES_TO_NORMALISE)
-        chosen = torch.linspace(0, len(self.dataset) - 1, few).long().tolist()
-        x = torch.stack([self.dataset[index][0] for index in chosen]).double()
-        x = x.transpose(0, 1).flatten(1)
-        return x.mean(1).tolist(), x.std(1).clamp(min=1e-3).tolist()
+    def _start(self) -> Start:
+        if self.init is None:
+            return Start.random(self.architecture, self.dataset, self.plan.seed)
+        return Start.trained(self.init, self.architecture, self.dataset)
 
     def _spec(self) -> dict[str, Any]:
-        plan = self.plan
         return {
             "architecture": ARCHITECTURES.spec_of(self.architecture),
             "data_fingerprint": self.dataset.fingerprint,
             "noise": NOISES.spec_of(self.noise),
             "objective": OBJECTIVES.spec_of(self.objective),
-            "epochs": plan.epochs,
-            "batch_size": plan.batch_size,
-            "lr": plan.lr,
-            "momentum": plan.momentum,
-            "weight_decay": plan.weight_decay,
-            "schedule": SCHEDULES.spec_of(plan.schedule),
-            "precision": plan.precision,
-            "seed": plan.seed,
+            **self.plan.record(),
         }
 
-    def _description(self, mean: list[float], std: list[float]) -> dict[str, Any]:
+    def _description(self, start: Start) -> dict[str, Any]:
         return {
             "input_shape": list(self.dataset.input_shape),
             "num_classes": self.dataset.num_classes,
             "class_names": list(self.dataset.class_names),
-            "mean": mean,
-            "std": std,
+            "mean": start.mean,
+            "std": start.std,
             "data": self.dataset.reference,
             "device": self.device.type,
             "versions": versions(),
             "git_revision": git_revision(),
         }
 
-    def _check(
-        self, checkpoint: Checkpoint, spec: dict[str, Any], directory: Path, *, resume: bool
-    ) -> None:
-        if not resume:
-            raise TrainingError(
-                f"{str(directory)!r} holds a training run; "
-                f"resume it with --resume, or train into another --out."
-            )
-        for key, here in spec.items():
-            if checkpoint.spec.get(key) != here:
-                raise TrainingError(
-                    f"{str(directory)!r} holds a training run with {key} "
-                    f"{checkpoint.spec.get(key)!r}, not {here!r}; train into another --out."
-                )
-
-    def _export(
-        self,
-        directory: Path,
-        module: nn.Module,
-        description: dict[str, Any],
-        metrics: list[dict[str, Any]],
-    ) -> None:
+    def _export(self, directory: Path, state: State, description: dict[str, Any]) -> None:
         """The base classifier as others read it, and the metrics so far."""
-        save_base(directory, module, {**description, "epochs_done": len(metrics)})
-        lines = "".join(json.dumps(record) + "\n" for record in metrics)
-        replace_file(directory / METRICS, lines.encode())
+        export = {
+            "epochs_done": len(state.metrics),
+            "exported_epoch": state.exported_epoch,
+            "exported_weights": "last step" if state.average is None else "running average",
+        }
+        save_base(directory, state.exported, {**description, **export})
+        _write_metrics(directory, state)
+
+
+def _write_metrics(directory: Path, state: State) -> None:
+    lines = "".join(json.dumps(record) + "\n" for record in state.metrics)
+    replace_file(directory / METRICS, lines.encode())

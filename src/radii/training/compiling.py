@@ -1,0 +1,44 @@
+"""Whether layers are compiled for training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from torch import nn
+
+from radii.errors import TrainingError
+from radii.models import worth_compiling
+from radii.training.plan import TrainingPlan
+from radii.training.validation import in_evaluation
+
+_PASSES = 3  # the backward pass costs about two forward ones
+
+
+def compile_if_wanted(
+    module: nn.Module, plan: TrainingPlan, shape: tuple[int, ...], examples: int
+) -> None:
+    """Lets calls of the module run compiled code; its weights, names and layers stay what they are.
+
+    Args:
+        module: On its device.
+        plan: Says whether.
+        shape: Of one input.
+        examples: Of an epoch.
+
+    Raises:
+        TrainingError: If the compiler that torch would call is missing.
+    """
+    device = next(module.parameters()).device
+    compiled = plan.compile == "on"
+    if plan.compile == "auto" and device.type == "cuda":
+        draws = _PASSES * plan.epochs * examples
+        compiled = worth_compiling(in_evaluation(module), shape, draws)
+    if not compiled:
+        return
+    if device.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise TrainingError(
+            "compilation for the CPU needs a C++ compiler, and g++ is not installed; "
+            "install it, or train with --compile off."
+        )
+    module.compile()  # static for the first batch, dynamic for batches of other sizes
