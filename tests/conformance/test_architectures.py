@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from radii.models import ARCHITECTURES, initialise, load_base, save_base
+from radii.models import ARCHITECTURES, FromPython, initialise, load_base, save_base
 from radii.registry import reference_of
 
 CASES = [
@@ -83,7 +83,8 @@ def test_saved_and_loaded_gives_the_same_scores_bit_for_bit(case, tmp_path):
         "std": [1.0],
     }
     save_base(tmp_path, module, description)
-    loaded = load_base(str(tmp_path)).module
+    code = f"{architecture.reference}@" if isinstance(architecture, FromPython) else ""
+    loaded = load_base(f"{code}{tmp_path}").module
     if any(parameter.ndim == 4 for parameter in module.parameters()):
         module = module.to(memory_format=torch.channels_last)  # load_base does this too
     x = inputs(shape)
@@ -105,7 +106,7 @@ def test_the_seed_alone_decides_the_weights(case):
     assert not any(torch.equal(again[name], other[name]) for name in weights)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES.names())
+@pytest.mark.parametrize("name", sorted({*ARCHITECTURES.names()} - {"python"}))
 def test_names_its_source(name):
     assert reference_of(ARCHITECTURES[name])
 
@@ -114,4 +115,4 @@ def test_names_its_source(name):
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 32), (-1, 28, 28)])
 def test_refuses_impossible_shapes(name, shape):
     with pytest.raises(ValueError, match="input_shape must be one or more positive sizes"):
-        ARCHITECTURES[name]().build(shape, 10)
+        ARCHITECTURES[name](**ARCHITECTURES[name].examples[0]).build(shape, 10)

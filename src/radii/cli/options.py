@@ -57,7 +57,7 @@ BaseOption = Annotated[
     str,
     typer.Option(
         "--base",
-        help="Base classifier: a directory written by `radii train`, FILE.py:name "
+        help="Base classifier: a directory written by `radii train`, FILE.py:name[@DIRECTORY] "
         "or package.module:name.",
     ),
 ]

@@ -82,13 +82,13 @@ def trainings_of(
     Raises:
         WrongUsageError: If a value does not fit its key.
     """
-    from radii.models import ARCHITECTURES, device_named
+    from radii.models import architecture_of, device_named
     from radii.noise import NOISES
     from radii.objectives import OBJECTIVES
     from radii.training import PLANS, Training
 
     with arguments():
-        architecture = ARCHITECTURES.build(settings["base"])
+        architecture = architecture_of(settings["base"])
         noise = NOISES.build(settings["noise"])
         objective = OBJECTIVES.build(settings.get("objective", "gaussian"))
         seeds = seeds_of(settings)

@@ -34,7 +34,7 @@ def train(
         Path | None, typer.Argument(help="TOML file with these options; options win over it.")
     ] = None,
     data: Annotated[Text, Option(help="Data set; its train split by default.")] = None,
-    base: Annotated[Text, Option(help="Architecture, as lenet.")] = None,
+    base: Annotated[Text, Option(help="Architecture, as lenet, or FILE.py:name.")] = None,
     noise: Annotated[Text, Option(help="Smoothing noise, as gaussian:sigma=0.5.")] = None,
     objective: Annotated[Text, Option(help="Training loss (default: gaussian).")] = None,
     init: Annotated[

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from radii.errors import BaseClassifierError
-from radii.models.base import ARCHITECTURES, Normalize, Normalized, initialise
+from radii.models.base import ARCHITECTURES, Architecture, Normalize, Normalized, initialise
 from radii.models.published import read_state
+from radii.models.python import FromPython
 from radii.models.weights import load_strictly, weights_sha256
 
 WEIGHTS = "model.safetensors"
@@ -55,20 +56,38 @@ def save_base(directory: str | Path, module: nn.Module, description: Mapping[str
     replace_file(directory / DESCRIPTION, f"{text}\n".encode())
 
 
-def read_base(directory: str | Path) -> tuple[Normalized, dict[str, Any], str]:
+def read_base(
+    directory: str | Path, code: FromPython | None = None
+) -> tuple[Normalized, dict[str, Any], str]:
     """The module, the description and the weights' hash that `save_base` wrote.
+
+    Where the network is made by a user's Python code, that code must be named by the caller: no
+    file in a directory decides what code runs.
 
     The module is in evaluation mode and, if it has convolutions, in channels-last layout, in which
     they run faster on a CPU (LeNet about twice, ResNets by a tenth). The last bits of its scores
     can differ from those of the saved module in another layout.
 
+    Args:
+        directory: What training wrote.
+        code: Makes the network, if Python code of the user's made the one that was trained.
+
     Raises:
-        BaseClassifierError: If a file is missing or damaged, or the two do not belong together.
+        BaseClassifierError: If a file is missing or damaged, the two do not belong together, or
+            the network is made by Python code that the caller did not name.
     """
     directory = Path(directory)
     description = _read_description(directory / DESCRIPTION)
     try:
-        module = _untrained(description)
+        architecture = ARCHITECTURES.build(_spec(description))
+        if isinstance(architecture, FromPython) and code is None:
+            raise BaseClassifierError(
+                f"the network in {str(directory)!r} is made by Python code, which runs only if you "
+                f"name it: write FILE.py:name@{directory} (it was {architecture.reference})."
+            )
+        if isinstance(architecture, FromPython) and code is not None:
+            architecture = code
+        module = _untrained(description, architecture)
     except (TypeError, ValueError) as error:
         raise BaseClassifierError(
             f"{str(directory / DESCRIPTION)!r} describes no base classifier: {error}"
@@ -110,16 +129,21 @@ def _read_description(path: Path) -> dict[str, Any]:
     return dict(description)
 
 
-def _untrained(description: dict[str, Any]) -> Normalized:
-    spec, names = description["architecture"], description["class_names"]
+def _spec(description: dict[str, Any]) -> str | dict[str, object]:
+    spec = description["architecture"]
     if not isinstance(spec, str | dict):
         raise TypeError(f"architecture must be a spec, got {spec!r}")
+    return spec
+
+
+def _untrained(description: dict[str, Any], architecture: Architecture) -> Normalized:
+    names = description["class_names"]
     if names is not None and len(names) != description["num_classes"]:
         raise ValueError(
             f"class_names must be {description['num_classes']} names, got {len(names)}"
         )
     return initialise(
-        ARCHITECTURES.build(spec),
+        architecture,
         tuple(description["input_shape"]),
         description["num_classes"],
         mean=description["mean"],

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,14 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from radii.errors import BaseClassifierError, did_you_mean
-from radii.models.base import ARCHITECTURES
+from radii.errors import BaseClassifierError
+from radii.models.base import ARCHITECTURES, Architecture
 from radii.models.checkpoint import read_base
 from radii.models.compiled import Compiled
 from radii.models.precision import InPrecision
+from radii.models.python import FromPython
+from radii.models.source import found_in_python, names_python
 from radii.models.weights import weights_sha256
 
-FORMS = "a directory written by training, FILE.py:name, or package.module:name"
+FORMS = "a directory written by training, FILE.py:name[@DIRECTORY], or package.module:name"
 
 
 @dataclass(frozen=True)
@@ -83,28 +82,20 @@ def load_base(reference: str) -> Base:
 
     A reference is a directory written by training, `FILE.py:name` or `package.module:name`; the
     name stands for an `nn.Module`, which is put into evaluation mode, or for a function on batches.
-    The Python file or package is imported, so its code runs: refer to code that you trust.
+    `FILE.py:name@DIRECTORY` is the network that was trained into the directory and that this code
+    makes. The Python file or package is imported, so its code runs: refer to code that you trust.
+    A directory alone never makes code run.
 
     Raises:
         BaseClassifierError: If the reference has another form, or what it names cannot be used.
     """
-    place, colon, name = reference.rpartition(":")
-    if colon and place.endswith(".py") and name.isidentifier():
-        return _from_python(reference, _import_file(Path(place)), name)
     if Path(reference).is_dir():
-        module, details, sha256 = read_base(reference)
-        names = details["class_names"]
-        return Base(
-            module=module,
-            reference=reference,
-            sha256=sha256,
-            num_classes=details["num_classes"],
-            input_shape=tuple(details["input_shape"]),
-            class_names=None if names is None else tuple(names),
-            details=details,
-        )
-    if colon and name.isidentifier() and all(map(str.isidentifier, place.split("."))):
-        return _from_python(reference, _import_package(place), name)
+        return _from_directory(reference, reference)
+    code, at, directory = reference.partition("@")
+    if at and names_python(code):
+        return _from_directory(reference, directory, FromPython(code))
+    if names_python(reference):
+        return _from_python(reference)
     raise BaseClassifierError(
         f"a base classifier must be {FORMS}, got {reference!r}" + _advice(reference)
     )
@@ -120,43 +111,43 @@ def _advice(reference: str) -> str:
     return "; this is an architecture, which has no weights yet: train it first"
 
 
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BaseClassifierError(f"there is no file {str(path)!r}")
-    path = path.resolve()
-    # A name of its own for each path, so that files of the same name do not replace each other.
-    name = f"radii_base_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None  # the suffix is .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look a class's module up here
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
+def architecture_of(reference: str | Mapping[str, object]) -> Architecture:
+    """The architecture that training starts from: a registered one, or what Python code makes.
+
+    Args:
+        reference: A spec, `FILE.py:name` or `package.module:name`.
+
+    Raises:
+        UnknownNameError: If it is neither.
+        ValueError: If a value in the spec does not fit.
+    """
+    if isinstance(reference, str) and names_python(reference):
+        return FromPython(reference)
+    return ARCHITECTURES.build(reference)
+
+
+def _from_directory(reference: str, directory: str, code: FromPython | None = None) -> Base:
+    module, details, sha256 = read_base(directory, code)
+    architecture = ARCHITECTURES.build(details["architecture"])
+    if code is not None and not isinstance(architecture, FromPython):
         raise BaseClassifierError(
-            f"{str(path)!r} cannot be run: {type(error).__name__}: {error}"
-        ) from error
-    return module
-
-
-def _import_package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise BaseClassifierError(
-            f"the Python module {name!r} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _from_python(reference: str, source: ModuleType, name: str) -> Base:
-    if not hasattr(source, name):
-        raise BaseClassifierError(
-            f"{reference!r} names nothing: there is no {name!r} in it."
-            + did_you_mean(name, vars(source))
+            f"the network in {directory!r} is {ARCHITECTURES.spec_of(architecture)!r} and not made "
+            f"by {code.reference!r}; refer to {directory!r} alone."
         )
-    found = getattr(source, name)
+    names = details["class_names"]
+    return Base(
+        module=module,
+        reference=reference,
+        sha256=sha256,
+        num_classes=details["num_classes"],
+        input_shape=tuple(details["input_shape"]),
+        class_names=None if names is None else tuple(names),
+        details=details,
+    )
+
+
+def _from_python(reference: str) -> Base:
+    found, source = found_in_python(reference)
     if isinstance(found, type):
         raise BaseClassifierError(
             f"a base classifier must be an nn.Module or a function on batches, but {reference!r} "

@@ -10,7 +10,7 @@ from torch import nn
 
 from radii.data import Dataset
 from radii.errors import TrainingError
-from radii.models import ARCHITECTURES, Architecture, initialise
+from radii.models import ARCHITECTURES, Architecture, FromPython, initialise
 from radii.models.checkpoint import read_base
 
 _EXAMPLES_TO_NORMALISE = 10_000
@@ -48,7 +48,9 @@ class Start:
             TrainingError: If it has another architecture, input shape or number of classes.
             BaseClassifierError: If the directory cannot be read.
         """
-        module, description, sha256 = read_base(directory)
+        module, description, sha256 = read_base(
+            directory, architecture if isinstance(architecture, FromPython) else None
+        )
         here = ARCHITECTURES.spec_of(architecture)
         there = ARCHITECTURES.spec_of(ARCHITECTURES.build(description["architecture"]))
         for what, wanted, got in (
