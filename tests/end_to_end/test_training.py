@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.end_to_end.conftest import command, environment
 
@@ -177,3 +179,29 @@ def test_wrong_options_give_one_clear_sentence(pictures, tmp_path, capsys, optio
     assert said in captured.err
     assert len(captured.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_processes_give_the_losses_of_one(line, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    done = run(line(one, "--epochs", 3))
+    assert done.returncode == 0, done.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    *_, start = (i for i, word in enumerate(line(two)) if word == "train")
+    arguments = [*line(two)[start:], "--epochs", "3"]
+    done = run([*torchrun, "--nproc-per-node", "2", "-m", "radii", *arguments])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("certifies with it") == 1
+    found = [
+        [json.loads(text) for text in (path / "metrics.jsonl").read_text().splitlines()]
+        for path in (one, two)
+    ]
+    assert len(found[0]) == len(found[1]) == 3
+    for alone, together in zip(*found, strict=True):
+        for key in ("loss", "gradient_norm"):
+            assert together[key] == pytest.approx(alone[key], rel=1e-5)
+    weights = [load_file(path / "model.safetensors") for path in (one, two)]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][name], rtol=1e-3, atol=1e-5)
+    refused = run([*torchrun, "--nproc-per-node", "2", "-m", "radii", *arguments, "--accumulate=1"])
+    assert refused.returncode != 0
+    assert "set accumulate=2" in refused.stderr

@@ -85,7 +85,7 @@ def trainings_of(
     from radii.models import architecture_of, device_named
     from radii.noise import NOISES
     from radii.objectives import OBJECTIVES
-    from radii.training import PLANS, Training
+    from radii.training import PLANS, Training, own_device
 
     with arguments():
         architecture = architecture_of(settings["base"])
@@ -95,7 +95,7 @@ def trainings_of(
         own = {*_REQUIRED, *_OPTIONAL} - {"epochs"}
         planned = {key: value for key, value in settings.items() if key not in own}
         plan = PLANS.build({"name": "training", **planned})
-        target = device_named(device)
+        target = own_device(device_named(device))
         init = None if settings.get("init") is None else Path(settings["init"])
     dataset = dataset_of(settings["data"], data_root, split="train")
     training = Training(architecture, dataset, noise, objective, plan, target, init)

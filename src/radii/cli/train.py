@@ -95,6 +95,9 @@ def train(
     ] = False,
 ) -> None:
     """Trains a base classifier under noise; give a RECIPE.toml, options, or both."""
+    from radii.models import FromPython
+    from radii.training import leads_here
+
     written = {"compile" if key == "compilation" else key: v for key, v in context.params.items()}
     with arguments():
         given = {key: v for key in known_keys() if (v := written.get(key)) is not None}
@@ -103,9 +106,13 @@ def train(
     for folder, training in trainings:
         title = "training" if len(trainings) == 1 else f"training {folder.name}"
         train_with_bar(training, folder, resume=resume, title=title, tensorboard=tensorboard)
-        print_line(
-            f"base classifier in {folder}; `radii certify --base {folder}` certifies with it"
-        )
+        made = training.architecture
+        code = f"{made.reference}@" if isinstance(made, FromPython) else ""
+        if leads_here():
+            print_line(
+                f"base classifier in {folder}; `radii certify --base {code}{folder}` "
+                f"certifies with it"
+            )
 
 
 def train_with_bar(
@@ -117,9 +124,9 @@ def train_with_bar(
     tensorboard: bool = False,
 ) -> None:
     """Trains with a progress bar over all epochs."""
-    from radii.training import TensorBoard
+    from radii.training import TensorBoard, leads_here
 
-    board = TensorBoard(out) if tensorboard else None
+    board = TensorBoard(out) if tensorboard and leads_here() else None
     with progress_bar(title, "examples") as bar:
 
         def start(epochs: int, done: int) -> None:

@@ -26,8 +26,9 @@ from radii.training.passes import Pass
 from radii.training.plan import TrainingPlan
 from radii.training.start import Start
 from radii.training.state import State
-from radii.training.streams import layers_draw_from, seed_beside
+from radii.training.streams import seed_beside
 from radii.training.validation import Validation, in_evaluation, split
+from radii.training.workers import Workers, joined
 
 METRICS = "metrics.jsonl"
 
@@ -70,7 +71,8 @@ class Training:
     ) -> nn.Module:
         """Trains, and leaves a base classifier in `directory` after each epoch.
 
-        On CPU a run that was interrupted and resumed ends with the weights of one that was not.
+        Processes that `torchrun` started share the parts of each batch; see `Workers`. On CPU a run
+        that was interrupted and resumed ends with the weights of one that was not.
 
         Args:
             directory: Gets `model.safetensors`, `model.json`, `metrics.jsonl` and
@@ -87,7 +89,20 @@ class Training:
             TrainingError: If the directory holds a training run that is not to be, or cannot be,
                 resumed, if the weights to start from do not fit, or if training diverges.
         """
+        with joined(self.device) as workers:
+            return self._train(directory, workers, resume, on_start, on_batch, on_epoch)
+
+    def _train(
+        self,
+        directory: Path,
+        workers: Workers,
+        resume: bool,
+        on_start: Callable[[int, int], object] | None,
+        on_batch: Callable[[int], object] | None,
+        on_epoch: Callable[[dict[str, Any]], object] | None,
+    ) -> nn.Module:
         plan = self.plan
+        workers.check(plan)
         start = self._start()
         spec = {**self._spec(), "init": start.sha256}
         checkpoint = Checkpoint.load(directory)
@@ -105,28 +120,30 @@ class Training:
             state.restore(checkpoint)
         done = len(state.metrics)
         description = {**spec, **self._description(start)}
-        if done:  # a kill may have come between the checkpoint and these
+        if done and workers.leads:  # a kill may have come between the checkpoint and these
             self._export(directory, state, description)
         if on_start is not None:
             on_start(plan.epochs, done)
         if done == plan.epochs:
             return in_evaluation(state.exported)
-        batches = Batches(self.dataset, chosen, plan.batch_size, plan.seed, self.device)
+        batches = Batches(self.dataset, chosen, plan, self.device, workers)
         compile_if_wanted(state.module, plan, self.dataset.input_shape, batches.examples)
         smoothed = SmoothedClassifier(state.module, self.noise, self.dataset.num_classes)
-        a_pass = Pass(plan, self.objective, batches, smoothed, Generators(self.device))
-        beside = seed_beside(plan.seed)
-        probe = Generators(self.device)(Stream(beside, 0, "order", 0))
+        generators = Generators(self.device)
+        a_pass = Pass(plan, self.objective, batches, smoothed, generators, workers)
+        probe = generators(Stream(seed_beside(plan.seed), 0, "order", 0))
         watch = Watch(self.dataset, chosen, self.noise, self.objective, plan, batches.steps, probe)
         for epoch in range(done, plan.epochs):
-            with layers_draw_from(Stream(beside, epoch, "training", 0), self.device):
-                record = a_pass.run(epoch, state, on_batch)
+            record = a_pass.run(epoch, state, on_batch)
             suspect = watch.suspects(record, state.module)
             if validation is not None and (
                 (epoch + 1) % plan.validate_every == 0 or epoch + 1 == plan.epochs
             ):
-                record |= validation.measure(state.present)
+                record |= validation.measure(state.present) if workers.leads else {}
+            record = workers.told(record)
             state.add(record)
+            if not workers.leads:
+                continue
             if suspect:
                 _write_metrics(directory, state)
             else:

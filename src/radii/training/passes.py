@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch.nn.utils import clip_grad_norm_
 from radii.noise import Generators, Stream
 from radii.objectives import Objective
 from radii.smoothing import SmoothedClassifier
-from radii.training.batches import Batches, parts_of
+from radii.training.batches import Batches, Part
 from radii.training.plan import TrainingPlan
 from radii.training.state import State
+from radii.training.streams import layers_draw_from, seed_beside
+from radii.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Pass:
         batches: Of each epoch.
         smoothed: The module in training, and the noise.
         generators: On the device; name noise and augmentation of each part of a batch.
+        workers: Add up their gradients.
     """
 
     plan: TrainingPlan
@@ -36,6 +39,7 @@ class Pass:
     batches: Batches
     smoothed: SmoothedClassifier
     generators: Generators
+    workers: Workers
 
     def run(
         self, epoch: int, state: State, on_batch: Callable[[int], object] | None
@@ -49,26 +53,25 @@ class Pass:
         norms = torch.zeros((), device=weights[0].device)
         lr = plan.lr
         state.module.train()
-        for step, (x, y) in enumerate(self.batches.of(epoch)):
+        for step, parts in enumerate(self.batches.of(epoch)):
             lr = plan.lr_at(epoch, step, steps)
             for group in state.optimiser.param_groups:
                 group["lr"] = lr
             state.optimiser.zero_grad(set_to_none=True)
-            for part_x, part_y, generator in self._parts(epoch, step, x, y):
-                with torch.autocast(
-                    x.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"
-                ):
-                    loss = objective.loss(self.smoothed, part_x, part_y, generator=generator)
-                share = len(part_x) / len(x)
-                (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach() * len(part_x)
+            for part in parts:
+                total += self._add_gradient(epoch, part, objective) * len(part.x)
+            self.workers.add_gradients(weights)
             if plan.clip is not None:
                 norms += clip_grad_norm_(weights, plan.clip)
             state.optimiser.step()
             if state.average is not None:
                 state.average.update(epoch * steps + step)
             if on_batch is not None:
-                on_batch(len(x))
+                on_batch(self.batches.size(step))
+        self.workers.average_statistics(state.module)
+        if state.average is not None:
+            self.workers.average_statistics(state.average.module)
+        total = self.workers.total(total)
         examples = self.batches.examples
         record = {"epoch": epoch + 1, "loss": float(total) / examples, "lr": lr}
         if plan.clip is not None:
@@ -80,17 +83,22 @@ class Pass:
             "images_per_second": round(examples / seconds, 1),
         }
 
-    def _parts(
-        self, epoch: int, step: int, x: Tensor, y: Tensor
-    ) -> Iterator[tuple[Tensor, Tensor, torch.Generator]]:
-        """The parts of a batch, augmented, each with the generator of its noise.
+    def _add_gradient(self, epoch: int, part: Part, objective: Objective) -> Tensor:
+        """Adds to the gradients what a part contributes to the loss of its batch; its own loss.
 
         The stream of a part is named by its number in the epoch alone, so it meets the same noise
         wherever it is computed.
         """
-        for i, (part_x, part_y) in enumerate(parts_of(x, y, self.plan.accumulate)):
-            number = step * self.plan.accumulate + i
-            generator = self.generators(Stream(self.plan.seed, epoch, "training", number))
-            if self.plan.augment is not None:
-                part_x = self.plan.augment.apply(part_x, generator=generator)
-            yield part_x, part_y, generator
+        x = part.x
+        generator = self.generators(Stream(self.plan.seed, epoch, "training", part.number))
+        if self.plan.augment is not None:
+            x = self.plan.augment.apply(x, generator=generator)
+        layers = Stream(seed_beside(self.plan.seed), epoch, "training", part.number)
+        mixed = self.plan.precision == "bfloat16"
+        with (
+            layers_draw_from(layers, x.device),
+            torch.autocast(x.device.type, torch.bfloat16, enabled=mixed),
+        ):
+            loss = objective.loss(self.smoothed, x, part.y, generator=generator)
+        (loss if part.share == 1 else loss * part.share).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from radii.errors import TrainingError
 from radii.models import MLP, initialise
 from radii.noise import Gaussian, Generators, Stream
 from radii.objectives import Objective
 from radii.smoothing import SmoothedClassifier
 from radii.training import SGD, TrainingPlan
-from radii.training.batches import Batches, parts_of
+from radii.training.batches import Batches
 from radii.training.passes import Pass
 from radii.training.state import State
 from radii.training.validation import split
+from radii.training.workers import Workers
 from tests.unit.training.toys import CPU, digits
 
 
@@ -38,11 +40,11 @@ def run(plan, epoch=0, examples=50):
     module = initialise(MLP(hidden=4, depth=1), dataset.input_shape, 2, seed=0)
     state = State.fresh(plan, module)
     objective = Recorder()
-    batches = Batches(dataset, split(dataset, 0)[0], plan.batch_size, plan.seed, CPU)
+    batches = Batches(dataset, split(dataset, 0)[0], plan, CPU, Workers())
     smoothed = SmoothedClassifier(module, Gaussian(0.1), 2)
     before = [parameter.detach().clone() for parameter in module.parameters()]
     shown = []
-    record = Pass(plan, objective, batches, smoothed, Generators(CPU)).run(
+    record = Pass(plan, objective, batches, smoothed, Generators(CPU), Workers()).run(
         epoch, state, shown.append
     )
     return record, objective.seen, shown, before, list(module.parameters())
@@ -63,10 +65,47 @@ def test_each_part_has_the_stream_of_its_number_in_the_epoch():
 
 
 def test_a_batch_is_split_as_evenly_as_can_be():
-    x, y = torch.arange(7.0), torch.arange(7)
-    assert [len(part) for part, _ in parts_of(x, y, 3)] == [3, 2, 2]
-    assert [len(part) for part, _ in parts_of(x, y, 9)] == [1] * 7
-    assert torch.equal(torch.cat([part for part, _ in parts_of(x, y, 3)]), x)
+    assert sizes(accumulate=3, batch_size=7) == [[3, 2, 2]]
+    assert sizes(accumulate=7, batch_size=7) == [[1] * 7]
+    assert sizes(accumulate=4, batch_size=5) == [[2, 1, 1, 1], [1, 1]]
+
+
+def sizes(accumulate, batch_size):
+    """Of the parts of each step over 7 examples; none of them is left out or met twice."""
+    dataset = digits(7)
+    plan = TrainingPlan(epochs=1, batch_size=batch_size, accumulate=accumulate)
+    batches = Batches(dataset, split(dataset, 0)[0], plan, CPU, Workers())
+    steps = [list(step) for step in batches.of(0)]
+    met = torch.cat([part.x for step in steps for part in step])
+    assert len(torch.unique(met.flatten(1), dim=0)) == len(met) == 7
+    assert all(sum(part.share for part in step) == pytest.approx(1) for step in steps)
+    return [[len(part.x) for part in step] for step in steps]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_processes_share_out_the_parts_of_one_and_the_same_batch(monkeypatch, in_memory):
+    if not in_memory:
+        monkeypatch.setattr("radii.training.batches._IN_MEMORY_BYTES", 0)
+    dataset = digits(23)
+    plan = TrainingPlan(epochs=1, batch_size=10, accumulate=4)
+    chosen = split(dataset, 0)[0]
+    found = [
+        [list(step) for step in Batches(dataset, chosen, plan, CPU, workers).of(2)]
+        for workers in (Workers(), Workers(0, 2), Workers(1, 2))
+    ]
+    for alone, first, second in zip(*found, strict=True):
+        shared = sorted(first + second, key=lambda part: part.number)
+        assert [part.number for part in shared] == [part.number for part in alone]
+        assert {part.number for part in first}.isdisjoint({part.number for part in second})
+        for one, other in zip(alone, shared, strict=True):
+            assert torch.equal(one.x, other.x)
+            assert one.share == other.share
+
+
+def test_processes_without_a_part_of_each_batch_are_refused():
+    Workers(0, 2).check(TrainingPlan(epochs=1, accumulate=4))
+    with pytest.raises(TrainingError, match=r"multiple of the 2 processes.*set accumulate=2"):
+        Workers(1, 2).check(TrainingPlan(epochs=1))
 
 
 def test_clipping_bounds_the_step_and_the_norm_before_it_is_recorded():

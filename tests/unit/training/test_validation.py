@@ -15,6 +15,7 @@ from radii.training import TrainingPlan
 from radii.training.batches import Batches
 from radii.training.streams import seed_beside
 from radii.training.validation import Validation, in_evaluation, split
+from radii.training.workers import Workers
 from tests.unit.training.toys import CPU, digits, metrics, training
 
 
@@ -48,9 +49,11 @@ def test_the_split_is_random_and_the_same_for_every_seed():
 def test_examples_held_out_are_not_trained_on():
     dataset = digits(50)
     kept, held_out = split(dataset, 12)
-    batches = Batches(dataset, kept, 16, 3, CPU)
+    plan = TrainingPlan(epochs=1, batch_size=16, seed=3)
+    batches = Batches(dataset, kept, plan, CPU, Workers())
     assert (batches.examples, batches.steps) == (38, 3)
-    seen = [torch.cat(parts) for parts in zip(*batches.of(0), strict=True)]
+    parts = [part for step in batches.of(0) for part in step]
+    seen = [torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts])]
     expected = torch.stack([dataset[index][0] for index in kept])
     order = [int((expected == x).flatten(1).all(1).nonzero()) for x in seen[0]]
     assert sorted(order) == list(range(38))
