@@ -23,7 +23,6 @@ start with the same draws; the largest drop that is allowed is 0.3 points.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import statistics
 import tempfile
@@ -34,7 +33,7 @@ from pathlib import Path
 
 import torch
 from common import MODES, RESULTS, Row, fastest, keep, machine
-from published_loop import Answer, PublishedLoop
+from published_loop import Answer, PublishedLoop, as_published
 from throughput import loop_at
 from torch import Tensor, nn
 
@@ -151,8 +150,7 @@ def main() -> None:
         module = module.to(device)
     else:
         module = trained(options.data, options.data_root, options.epochs, device)
-    plain = copy.deepcopy(module).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    published = PublishedLoop(plain, 10, SIGMA)
+    published = PublishedLoop(as_published(module), 10, SIGMA)
     few = min(options.loop_images, options.images)
     sides = [loop_at(published, images.x[0], batch) for batch in options.loop_batches]
     batch = fastest(sides, 1.0).about["batch"]

@@ -7,6 +7,7 @@ noise from the global generator, and votes are counted on the host, one predicti
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,8 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.special import betaincinv, ndtri
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
+from radii.models import Normalized
+from radii.models.lenet import LeNetBody
 from radii.records import IntArray
 
 
@@ -75,3 +79,27 @@ class PublishedLoop:
         for label in predictions:
             counts[label] += 1
         return counts
+
+
+class PublishedLeNet(nn.Module):
+    """The layers of a LeNet in the order in which the scripts' network has them: ReLU, pooling."""
+
+    def __init__(self, body: LeNetBody) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = body.conv1, body.conv2
+        self.fc1, self.fc2 = body.fc1, body.fc2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores `(batch, num_classes)`."""
+        x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
+        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
+        scores: Tensor = self.fc2(functional.relu(self.fc1(x.flatten(1))))
+        return scores
+
+
+def as_published(module: nn.Module) -> nn.Module:
+    """A copy of a network as the scripts have it: in NCHW, and LeNet with ReLU before pooling."""
+    module = copy.deepcopy(module).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if isinstance(module, Normalized) and isinstance(module.body, LeNetBody):
+        module.body = PublishedLeNet(module.body)
+    return module

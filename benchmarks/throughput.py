@@ -49,7 +49,7 @@ from common import (
     take_turns,
 )
 from common import processor as processor
-from published_loop import PublishedLoop
+from published_loop import PublishedLoop, as_published
 from torch import Tensor, nn
 
 from radii.noise import Gaussian
@@ -63,7 +63,8 @@ MOST_BYTES = 1 << 30  # of a batch of inputs
 HELD_EQUAL = (
     "the network and its weights, the inputs, sigma, the number of classes, the machine, the "
     "process and the moment: the sides take turns; all sides may use all cores. noisy and pure "
-    "share the module; loop, usual and art have a copy in float32 and NCHW"
+    "share the module; loop, usual and art have a copy in float32, NCHW and "
+    "the order of layers of the published scripts"
 )
 
 
@@ -169,6 +170,7 @@ def measure(
     cpu = device.type == "cpu"
     plain = network.build().to(device)
     module: nn.Module = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain = as_published(plain)
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand((INPUTS, *network.shape), generator=generator).to(device)
     largest = MOST_BYTES // (4 * inputs[0].numel())

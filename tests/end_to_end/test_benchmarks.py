@@ -76,6 +76,37 @@ def test_scaling_tells_time_and_memory(only, tmp_path):
         assert str(row["peak_mb"]) in out
 
 
+def test_training_compares_the_loop_with_the_scripts(tmp_path):
+    out, kept = run(
+        *("training.py", tmp_path, "--networks", "lenet", "--batch", "8", "--workers", "1"),
+        *("--objectives", "gaussian", "smoothadv-pgd", "--rounds", "1", "--seconds", "0.02"),
+        *("--device", "cpu"),
+    )
+    gaussian, smoothadv = kept["rows"]
+    assert (gaussian["inputs"], smoothadv["inputs"]) == (8, 2)  # a step has 8 noisy copies
+    for row in kept["rows"]:
+        assert row["loss float64"] < 1e-5
+        assert row["bfloat16/script"] == pytest.approx(
+            row["bfloat16/s"] / row["script/s"], rel=1e-2
+        )
+        assert json.dumps(row) in out
+    assert smoothadv["inputs float64"] < 1e-5
+    assert "float32/unfrozen cpu" in smoothadv
+    assert "float32/unfrozen" not in gaussian
+
+
+def test_training_compares_what_was_trained(tmp_path):
+    out, kept = run(
+        *("training.py", tmp_path, "--accuracy", "--objectives", "gaussian", "--epochs", "1"),
+        *("--images", "5", "--seeds", "1", "--batch", "100", "--workers", "1", "--device", "cpu"),
+    )
+    (row,) = kept["rows"]
+    for side in ("script", "bfloat16"):
+        assert row[f"{side} clean"] > 30  # 10 by chance
+        assert 0 <= row[f"{side} acr"] < 2
+    assert json.dumps(row) in out
+
+
 @pytest.fixture
 def published_loop(monkeypatch):
     """The module; it draws from torch's global generator, as the published scripts do."""

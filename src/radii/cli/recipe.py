@@ -12,10 +12,11 @@ from radii.cli.options import arguments, dataset_of
 from radii.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from radii.training import Training
+    from radii.training import Training, Unlabelled
 
 _REQUIRED = ("data", "base", "noise", "epochs")
-_OPTIONAL = ("objective", "init", "seeds")
+_SELF_TRAINING = ("unlabelled", "teacher", "unlabelled_weight")
+_OPTIONAL = ("objective", "init", "seeds", *_SELF_TRAINING)
 
 
 def known_keys() -> tuple[str, ...]:
@@ -98,9 +99,30 @@ def trainings_of(
         target = own_device(device_named(device))
         init = None if settings.get("init") is None else Path(settings["init"])
     dataset = dataset_of(settings["data"], data_root, split="train")
-    training = Training(architecture, dataset, noise, objective, plan, target, init)
+    unlabelled = _unlabelled_of(settings, data_root)
+    training = Training(architecture, dataset, noise, objective, plan, target, init, unlabelled)
     if seeds is None:
         return [(out, training)]
     return [
         (out / f"seed-{seed}", replace(training, plan=replace(plan, seed=seed))) for seed in seeds
     ]
+
+
+def _unlabelled_of(settings: Mapping[str, Any], data_root: Path | None) -> Unlabelled | None:
+    """The inputs of self-training, and who labels them."""
+    from radii.models import load_base
+    from radii.training import Unlabelled
+
+    data, teacher, weight = (settings.get(key) for key in _SELF_TRAINING)
+    with arguments():
+        if (data is None) != (teacher is None) or (data is None and weight is not None):
+            raise ValueError(
+                "unlabelled and teacher must be given together: inputs, and the base classifier "
+                "that labels them; unlabelled_weight goes with them"
+            )
+        if data is None or teacher is None:
+            return None
+        weight = float(1.0 if weight is None else weight)
+    dataset = dataset_of(data, data_root, split="train")
+    with arguments():
+        return Unlabelled(dataset, load_base(teacher), weight)

@@ -40,6 +40,13 @@ def train(
     init: Annotated[
         Text, Option(metavar="DIR", help="Start with the weights that training left there.")
     ] = None,
+    unlabelled: Annotated[
+        Text, Option(metavar="DATA", help="Further inputs, which --teacher labels.")
+    ] = None,
+    teacher: Annotated[
+        Text, Option(metavar="BASE", help="Base classifier that labels --unlabelled.")
+    ] = None,
+    unlabelled_weight: Annotated[float | None, Option(help="Of their loss (default: 1).")] = None,
     epochs: Annotated[Whole, Option(help="Passes over the data.")] = None,
     batch_size: Annotated[Whole, Option(help="Examples in a step (default: 256).")] = None,
     accumulate: Annotated[

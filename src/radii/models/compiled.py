@@ -49,6 +49,11 @@ class Compiled(nn.Module):
         self._lock = threading.Lock()
         self._compiled = False
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """That of the module; see `InPrecision`."""
+        return getattr(self.module, "input_dtype", torch.float32)
+
     def forget_rows(self) -> None:
         """Lets the next batch decide anew how many rows are compiled for."""
         with self._lock:
@@ -57,6 +62,7 @@ class Compiled(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Scores or labels of `(rows, *shape)`, as the module's."""
+        x = x.to(self.input_dtype)  # one type, or the code would be compiled for each
         if not self._compiled:
             with self._lock:  # one thread compiles, the others wait
                 if self.compiled_rows is None:

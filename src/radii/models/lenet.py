@@ -47,8 +47,11 @@ class LeNetBody(nn.Module):
         self.fc2 = nn.Linear(500, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores `(batch, num_classes)`."""
-        x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
-        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
+        """Scores `(batch, num_classes)`.
+
+        Pooling comes before ReLU, on a quarter of the numbers: the largest stays the largest.
+        """
+        x = functional.relu(functional.max_pool2d(self.conv1(x), 2))
+        x = functional.relu(functional.max_pool2d(self.conv2(x), 2))
         x = functional.relu(self.fc1(x.flatten(1)))
         return cast(Tensor, self.fc2(x))

@@ -35,6 +35,11 @@ class InPrecision(nn.Module):
         self.module = copy.deepcopy(module).to(dtype)
         self.training = module.training
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What inputs are rounded to before anything else; those of that type already stay."""
+        return self.dtype
+
     def forward(self, x: Tensor) -> Tensor:
         """Scores as float32; labels, which are not floating point, unchanged."""
         scores = cast(Tensor, self.module(x.to(self.dtype)))

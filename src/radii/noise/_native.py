@@ -47,11 +47,13 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError):
         return None
     found.radii_threefry.argtypes = (_Words, _Words, _Words)
-    found.radii_normal.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
-        *(ctypes.c_float, _Words),
-    )
-    found.radii_threefry.restype = found.radii_normal.restype = None
+    found.radii_threefry.restype = None
+    for normal in (found.radii_normal, found.radii_normal_bfloat16):
+        normal.argtypes = (
+            *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
+            *(ctypes.c_float, _Words),
+        )
+        normal.restype = None
     return found if threefry(found, _COUNTER, _KEY) == _ANSWER else None
 
 
@@ -68,13 +70,14 @@ def add_normal(code: ctypes.CDLL, x: Tensor, out: Tensor, sigma: float, key: byt
     Args:
         code: What `library` returned.
         x: Float32 on the CPU, contiguous. Repeated where it has fewer numbers than `out`.
-        out: Float32 on the CPU, contiguous. Is overwritten and returned.
+        out: Float32 or bfloat16 on the CPU, contiguous. Is overwritten and returned.
         sigma: The standard deviation.
         key: Names the stream.
     """
     words = _Words(*struct.unpack("<4I", key))
     size = max(x.numel(), 1)
-    code.radii_normal(out.data_ptr(), x.data_ptr(), out.numel() // size, size, sigma, words)
+    normal = code.radii_normal if out.element_size() == 4 else code.radii_normal_bfloat16
+    normal(out.data_ptr(), x.data_ptr(), out.numel() // size, size, sigma, words)
     return out
 
 

@@ -87,9 +87,14 @@ void radii_threefry(const uint32_t counter[4], const uint32_t key[4], uint32_t o
   for (int i = 0; i < 4; i++) out[i] = x[i][0];
 }
 
-/* `rows` copies of the `dim` numbers of x, plus N(0, sigma^2): the stream of `key` from its start. */
-void radii_normal(float *restrict out, const float *restrict x, size_t rows, size_t dim,
-                  float sigma, const uint32_t key[4]) {
+/* To the nearest of 16 bits, of two to the even one; the numbers are finite. */
+static inline uint16_t as_bfloat16(float value) {
+  uint32_t bits = as_bits(value);
+  return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+static inline void normal(float *restrict wide, uint16_t *restrict narrow, const float *restrict x,
+                          size_t rows, size_t dim, float sigma, const uint32_t key[4]) {
   static const Lanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   size_t count = rows * dim, place = 0; /* place: of `start` in x */
   for (size_t start = 0; start < count; start += 4 * LANES) {
@@ -102,15 +107,32 @@ void radii_normal(float *restrict out, const float *restrict x, size_t rows, siz
     box_muller(bits[0], bits[1], z[0], z[1], sigma);
     box_muller(bits[2], bits[3], z[2], z[3], sigma);
     size_t left = count - start < 4 * LANES ? count - start : 4 * LANES;
-    const float *noise = z[0];
+    float *noisy = z[0];
     if (left == 4 * LANES && place + left <= dim) {
-      for (size_t i = 0; i < 4 * LANES; i++) out[start + i] = x[place + i] + noise[i];
+      for (size_t i = 0; i < 4 * LANES; i++) noisy[i] = x[place + i] + noisy[i];
       place = place + left == dim ? 0 : place + left;
     } else {
       for (size_t i = 0; i < left; i++) {
-        out[start + i] = x[place] + noise[i];
+        noisy[i] = x[place] + noisy[i];
         place = place + 1 == dim ? 0 : place + 1;
       }
     }
+    if (wide) {
+      memcpy(wide + start, noisy, left * sizeof *wide);
+    } else {
+      for (size_t i = 0; i < left; i++) narrow[start + i] = as_bfloat16(noisy[i]);
+    }
   }
+}
+
+/* `rows` copies of the `dim` numbers of x, plus N(0, sigma^2): the stream of `key` from its start. */
+void radii_normal(float *out, const float *x, size_t rows, size_t dim, float sigma,
+                  const uint32_t key[4]) {
+  normal(out, NULL, x, rows, dim, sigma, key);
+}
+
+/* The same, rounded to bfloat16 after the addition. */
+void radii_normal_bfloat16(uint16_t *out, const float *x, size_t rows, size_t dim, float sigma,
+                           const uint32_t key[4]) {
+  normal(NULL, out, x, rows, dim, sigma, key);
 }

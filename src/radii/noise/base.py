@@ -71,11 +71,14 @@ class Noise(ABC):
             x: `(rows, *shape)` float32 on the device of the generators.
             stream: The name.
             generators: Make the generator of any name.
-            out: `(rows, *shape)` float32, contiguous. Is overwritten and returned if given.
+            out: `(rows, *shape)`, contiguous. Is overwritten and returned if given. Float32, or
+                bfloat16: the noise is drawn and added in float32 all the same, and the sum rounded.
 
         Returns:
-            `(rows, *shape)` float32.
+            `(rows, *shape)` of the type of `out`, or float32.
         """
+        if out is not None and out.dtype != torch.float32:
+            return out.copy_(self.apply(x, generator=generators(stream)))
         return self.apply(x, generator=generators(stream), out=out)
 
     def generator_name(self, generators: Generators) -> str:

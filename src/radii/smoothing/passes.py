@@ -104,12 +104,12 @@ class Passes(ABC):
         return
 
     def draw(self, block: Block, generators: Generators, out: Tensor) -> None:
-        """Fills `out` `(rows, *shape)` with the noisy copies of a block."""
+        """Fills `out` `(rows, *shape)`, float32 or bfloat16, with the noisy copies of a block."""
         for i, part in enumerate(torch.split(out, self.block)):
             number = block.number + i
             copies = block.x.expand(len(part), *block.x.shape)
             if self.noise.num_outcomes is not None:
-                self.noise.outcomes(copies, number * self.block, out=part)
+                part.copy_(self.noise.outcomes(copies, number * self.block))
             else:
                 stream = Stream(self.seed, block.index, block.stage, number)
                 self.noise.at(copies, stream, generators, out=part)
@@ -197,7 +197,9 @@ class ThreadPasses(Passes):
         buffer = self._local.buffer
         whole = max(block.whole for block in blocks)
         if buffer is None or buffer.shape[1:] != x.shape or len(buffer) < whole:
-            buffer = self._local.buffer = torch.empty((whole, *x.shape))
+            # A base classifier that begins by rounding its input gets it rounded already.
+            dtype = getattr(self.base, "input_dtype", torch.float32)
+            buffer = self._local.buffer = torch.empty((whole, *x.shape), dtype=dtype)
         answers = []
         for block in blocks:
             noisy = buffer[: block.rows]

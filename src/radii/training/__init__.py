@@ -16,6 +16,7 @@ from radii.training.schedules import OneCycle as OneCycle
 from radii.training.schedules import Schedule as Schedule
 from radii.training.schedules import Step as Step
 from radii.training.tensorboard import TensorBoard as TensorBoard
+from radii.training.unlabelled import Unlabelled as Unlabelled
 from radii.training.workers import Workers as Workers
 from radii.training.workers import leads_here as leads_here
 from radii.training.workers import own_device as own_device

@@ -27,6 +27,7 @@ from radii.training.plan import TrainingPlan
 from radii.training.start import Start
 from radii.training.state import State
 from radii.training.streams import seed_beside
+from radii.training.unlabelled import Unlabelled
 from radii.training.validation import Validation, in_evaluation, split
 from radii.training.workers import Workers, joined
 
@@ -45,6 +46,7 @@ class Training:
         plan: Epochs, optimiser, validation, seed.
         device: Where to train.
         init: A directory that training wrote: start with its weights, not with random ones.
+        unlabelled: Further inputs, for self-training.
     """
 
     architecture: Architecture
@@ -54,6 +56,7 @@ class Training:
     plan: TrainingPlan
     device: torch.device
     init: Path | None = None
+    unlabelled: Unlabelled | None = None
 
     @property
     def examples(self) -> int:
@@ -105,6 +108,9 @@ class Training:
         workers.check(plan)
         start = self._start()
         spec = {**self._spec(), "init": start.sha256}
+        if self.unlabelled is not None:
+            self.unlabelled.check(self.dataset)
+            spec["unlabelled"] = self.unlabelled.record()
         checkpoint = Checkpoint.load(directory)
         if checkpoint is not None:
             checkpoint.check(spec, directory, resume=resume)
@@ -126,7 +132,11 @@ class Training:
             on_start(plan.epochs, done)
         if done == plan.epochs:
             return in_evaluation(state.exported)
-        batches = Batches(self.dataset, chosen, plan, self.device, workers)
+        further = None
+        if self.unlabelled is not None:
+            labelled = self.unlabelled.labelled(self.dataset, self.device)
+            further = (labelled, self.unlabelled.weight)
+        batches = Batches(self.dataset, chosen, plan, self.device, workers, further)
         compile_if_wanted(state.module, plan, self.dataset.input_shape, batches.examples)
         smoothed = SmoothedClassifier(state.module, self.noise, self.dataset.num_classes)
         generators = Generators(self.device)

@@ -59,7 +59,8 @@ class Pass:
                 group["lr"] = lr
             state.optimiser.zero_grad(set_to_none=True)
             for part in parts:
-                total += self._add_gradient(epoch, part, objective) * len(part.x)
+                loss = self._add_gradient(epoch, part, objective)
+                total += loss * (part.share * self.batches.size(step))
             self.workers.add_gradients(weights)
             if plan.clip is not None:
                 norms += clip_grad_norm_(weights, plan.clip)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.special import ndtr
 
-from radii.noise import Gaussian, Generators, Stream
+from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream
 from radii.noise._native import NAME, add_normal, library, threefry
 
 if shutil.which(os.environ.get("CC", "cc")) is None:
@@ -156,3 +156,25 @@ def test_inputs_are_added_place_by_place(dim: int) -> None:
     one, many = torch.randn(dim), torch.randn(rows, dim)
     for x in (one.expand(rows, dim), many, torch.randn(dim, rows).T):
         assert torch.equal(Gaussian(0.5).at(x, stream, generators), x + z)
+
+
+@pytest.mark.parametrize("dim", [1, 37, 64, 784])
+@pytest.mark.parametrize("sigma", [1e-3, 0.5, 100.0])
+def test_rounded_numbers_are_those_of_float32_rounded_as_torch_rounds(
+    dim: int, sigma: float
+) -> None:
+    x = torch.rand(dim, generator=torch.Generator().manual_seed(0))
+    exact, rounded = torch.empty(9, dim), torch.empty(9, dim, dtype=torch.bfloat16)
+    add_normal(CODE, x, exact, sigma, KEY)
+    assert add_normal(CODE, x, rounded, sigma, KEY) is rounded
+    assert torch.equal(rounded, exact.bfloat16())
+
+
+@pytest.mark.parametrize("noise", [Gaussian(0.3), Laplace(0.3)])
+def test_noise_is_added_before_it_is_rounded(noise: AdditiveNoise) -> None:
+    generators, stream = Generators(torch.device("cpu")), Stream(1, 2, "estimation", 3)
+    x = torch.rand(1, 5, generator=torch.Generator().manual_seed(0)).expand(40, 5)
+    exact = noise.at(x, stream, generators)
+    found = noise.at(x, stream, generators, out=torch.empty(40, 5, dtype=torch.bfloat16))
+    assert torch.equal(found, exact.bfloat16())
+    assert not torch.equal(found.float(), exact)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from radii.errors import BaseClassifierError
-from radii.models import Agreement, Compiled
-from radii.noise import Gaussian, Generators, Stage, Stream
+from radii.models import Agreement, Compiled, InPrecision
+from radii.noise import Gaussian, Generators, Laplace, Noise, Splitting, Stage, Stream
 from radii.smoothing import Request, Sampler
 from radii.smoothing.passes import DevicePasses
 from radii.smoothing.tally import tally
@@ -386,6 +386,20 @@ def test_what_fails_in_a_probe_is_told_as_anywhere(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("radii.smoothing.scheduler.passes_on", DevicePasses)
     with pytest.raises(BaseClassifierError, match="failed on inputs of shape"):
         votes(sampler(lambda x: x.shape[9]), inputs(1))
+
+
+@pytest.mark.parametrize("noise", [NOISE, Laplace(1.0), Splitting(0.5, deterministic=True)])
+def test_inputs_rounded_beforehand_give_the_votes_of_inputs_rounded_inside(noise: Noise) -> None:
+    rounding = InPrecision(NET)
+
+    def outside(x: Tensor) -> Tensor:
+        assert x.dtype == torch.float32
+        return rounding(x)
+
+    assert rounding.input_dtype == torch.bfloat16
+    pairs = [(index, x.abs().round().clamp(0, 1)) for index, x in inputs(7)]
+    found = [votes(sampler(base, noise=noise), pairs) for base in (rounding, outside)]
+    assert found[0] == found[1]
 
 
 def test_a_device_runs_whole_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
