@@ -1,34 +1,35 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
-from radii.errors import TrainingError
-from radii.noise import Gaussian, Laplace, Splitting
+from radii.noise import Gaussian
 from radii.objectives import CATRS, OBJECTIVES, GaussianAugmentation
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import (
+    assert_finite_at_extreme_scores,
+    assert_left_as_it_was,
+    assert_noise_must_be_additive,
+    assert_refused,
+    assert_same_gradients,
+    assert_trains_in_bfloat16,
+    batch_norm_net,
+    divergence,
+    net,
+    random_weights,
+    slope,
+    softmax,
+)
 
 SIGMA = 0.25
 X = torch.linspace(-1, 1, 60).reshape(10, 6)[:, torch.tensor([3, 0, 5, 2, 4, 1])]
 Y = torch.tensor([0, 2, 1, 1, 2, 2, 0, 1, 1, 0])
 LABEL = CATRS(draws=3, strength=2.0, epsilon=0.5, steps=3)
 PREDICTION = CATRS(draws=2, strength=1.0, epsilon=0.8, steps=2, target="prediction")
-
-
-def weights():
-    """Of a net with 6 inputs, 5 hidden units and 3 classes."""
-    generator = torch.Generator().manual_seed(4)
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((6, 5), (5, 3))
-    ]
-
-
-def net(first, second):
-    return lambda x: (x.double() @ first).tanh() @ second
+weights = partial(random_weights, 6, seed=4)
 
 
 def loss_of(objective, base, *, noise=None, seed=7, x=X, y=Y, num_classes=3):
@@ -41,15 +42,6 @@ def draws_of(objective):
     generator = torch.Generator().manual_seed(7)
     delta = Gaussian(SIGMA).draw((objective.draws, *X.shape), generator=generator)
     return delta.double(), torch.rand(objective.draws, len(X), generator=generator)
-
-
-def softmax(scores):
-    exps = [score.exp() for score in scores]
-    return [value / sum(exps) for value in exps]
-
-
-def divergence(p, q):
-    return sum(p_c * ((p_c / q_c).log() if p_c > 0 else 0.0) for p_c, q_c in zip(p, q, strict=True))
 
 
 def deviation(z):
@@ -112,10 +104,7 @@ def test_value_and_gradient_are_those_of_the_paper(objective):
     assert {*kept} == {*range(1, objective.draws + 1)}
     loss = loss_of(objective, base)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    of_loss = torch.autograd.grad(loss, parameters)
-    of_expected = torch.autograd.grad(expected, parameters)
-    for gradient, wanted in zip(of_loss, of_expected, strict=True):
-        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5)
+    assert_same_gradients(loss, expected, parameters, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("objective", [LABEL, PREDICTION])
@@ -125,16 +114,9 @@ def test_the_gradient_is_that_of_finite_differences(objective):
     base = net(*parameters)
     _, found, _ = plain(objective, base)
     gradients = torch.autograd.grad(loss_of(objective, base), parameters)
-    h = 1e-5
     for parameter, gradient in zip(parameters, gradients, strict=True):
         for at in ((0, 0), (1, 2), (4, 1)):
-            values = []
-            for shift in (h, -h):
-                with torch.no_grad():
-                    parameter[at] += shift
-                    values.append(float(plain(objective, base, found)[0]))
-                    parameter[at] -= shift
-            difference = (values[0] - values[1]) / (2 * h)
+            difference = slope(lambda: plain(objective, base, found)[0], parameter, at)
             assert float(gradient[at]) == pytest.approx(difference, rel=1e-3, abs=1e-5)
 
 
@@ -216,49 +198,22 @@ def test_only_inputs_that_are_surely_right_are_attacked():
 
 
 def test_extreme_scores_have_finite_losses_and_gradients():
-    first, second = weights()
     for objective in (LABEL, PREDICTION):
-        loss = loss_of(objective, lambda x: 1e4 * net(first, second)(x).float())
-        assert loss.isfinite()
-        for gradient in torch.autograd.grad(loss, [first, second]):
-            assert gradient.isfinite().all()
-
-
-def module():
-    base = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in base.parameters():
-            parameter.normal_(generator=generator)
-    base[2].eval()
-    return base
+        assert_finite_at_extreme_scores(partial(loss_of, objective), net, weights())
 
 
 def test_the_search_leaves_the_base_classifier_as_it_was():
-    base = module()
-    modes = [part.training for part in base.modules()]
-    x = X.clone().requires_grad_()
-    loss_of(LABEL, base, x=x)
-    assert base[1].num_batches_tracked == 2  # the noise that was drawn and the one that was found
-    assert [part.training for part in base.modules()] == modes
-    assert all(p.requires_grad and p.grad is None for p in base.parameters())
-    assert x.grad is None
+    # The noise that was drawn and the one that was found.
+    assert_left_as_it_was(lambda base, x: loss_of(LABEL, base, x=x), X, passes=2)
 
 
 def test_layers_in_bfloat16_give_a_loss_in_float32():
-    base = module()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = loss_of(LABEL, base)
-    assert loss.dtype == torch.float32
-    loss.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in base.parameters())
+    assert_trains_in_bfloat16(partial(loss_of, LABEL), batch_norm_net(6))
 
 
 def test_any_additive_noise_will_do_and_no_other():
     base = net(*weights())
-    assert loss_of(LABEL, base, noise=Laplace(0.5)).isfinite()
-    with pytest.raises(TrainingError, match=r"noise of catrs must be additive, got Splitting"):
-        loss_of(LABEL, base, noise=Splitting(0.5))
+    assert_noise_must_be_additive("catrs", lambda noise: loss_of(LABEL, base, noise=noise))
 
 
 def test_a_spec_and_back():
@@ -274,6 +229,4 @@ def test_a_spec_and_back():
     ],
 )
 def test_wrong_arguments(wrong):
-    (name,) = wrong
-    with pytest.raises(ValueError, match=rf"^{name} must be .*, got"):
-        CATRS(**wrong)
+    assert_refused(CATRS, wrong)

@@ -19,23 +19,15 @@ from radii.objectives import (
     Stability,
 )
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import net, random_weights, softmax
 
 SIGMA = 0.5
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
 Y = torch.tensor([0, 2, 1, 1])
 
 
-def weights():
-    """Of a net with 3 inputs, 5 hidden units and 3 classes."""
-    generator = torch.Generator().manual_seed(0)
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((3, 5), (5, 3))
-    ]
-
-
-def smoothed_net(first, second):
-    return SmoothedClassifier(lambda x: (x.double() @ first).tanh() @ second, Gaussian(SIGMA), 3)
+def smoothed_net(*parameters):
+    return SmoothedClassifier(net(*parameters), Gaussian(SIGMA), 3)
 
 
 def loss_of(objective, *parameters):
@@ -43,14 +35,9 @@ def loss_of(objective, *parameters):
     return objective.loss(smoothed_net(*parameters), X, Y, generator=generator)
 
 
-def softmax(row):
-    exps = [math.exp(score) for score in row]
-    return [value / sum(exps) for value in exps]
-
-
 @pytest.mark.parametrize(("draws", "strength", "entropy"), [(2, 5.0, 0.5), (3, 1.5, 2.0)])
 def test_the_loss_is_that_of_the_paper(draws, strength, entropy):
-    parameters = weights()
+    parameters = random_weights()
     delta = Gaussian(SIGMA).draw(
         (draws, *X.shape), generator=torch.Generator().manual_seed(7)
     )  # all inputs once, all again, and so on
@@ -70,13 +57,14 @@ def test_the_loss_is_that_of_the_paper(draws, strength, entropy):
 
 def test_the_gradient_flows_through_the_mean_too():
     objective = Consistency(3.0, 0.5, over=GaussianAugmentation(3))
-    assert gradcheck(lambda *parameters: loss_of(objective, *parameters), weights())
+    assert gradcheck(lambda *parameters: loss_of(objective, *parameters), random_weights())
 
 
 def test_without_its_terms_it_is_what_it_is_over():
     over = GaussianAugmentation(4)
     assert torch.equal(
-        loss_of(Consistency(0.0, 0.0, over=over), *weights()), loss_of(over, *weights())
+        loss_of(Consistency(0.0, 0.0, over=over), *random_weights()),
+        loss_of(over, *random_weights()),
     )
 
 
@@ -148,7 +136,7 @@ def test_over_smoothadv_both_see_the_same_attacked_copies():
     over = SmoothAdv(PGDL2(epsilon=1.0, steps=3), draws=3, warmup=10)
     objective = Consistency(2.0, 0.5, over=over).at(4)
     assert objective.over == over.at(4) == SmoothAdv(PGDL2(epsilon=0.5, steps=3), 3, 10)
-    parameters = weights()
+    parameters = random_weights()
     smoothed = smoothed_net(*parameters)
     copies = objective.over.copies(smoothed, X, Y, generator=torch.Generator().manual_seed(7))
     p = smoothed.base(copies).softmax(-1).reshape(3, 4, 3)
@@ -192,10 +180,10 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"over must make at least 2 noisy copies .* got 1 of"):
         Consistency(over=GaussianAugmentation())
     with pytest.raises(ValueError, match="over must make at least 2 noisy copies"):
-        loss_of(Consistency(over=Undeclared()), *weights())
+        loss_of(Consistency(over=Undeclared()), *random_weights())
     attack = PGDL2(epsilon=0.5, steps=1)
     with pytest.raises(ValueError, match="over must make at least 2 noisy copies"):
-        loss_of(Consistency(over=SmoothAdv(attack, train_on="one")), *weights())
+        loss_of(Consistency(over=SmoothAdv(attack, train_on="one")), *random_weights())
     with pytest.raises(ValueError, match=r"strength must be .* got -1"):
         Consistency(strength=-1.0)
     with pytest.raises(ValueError, match=r"entropy must be .* got inf"):

@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy
 from radii.noise import Gaussian
 from radii.objectives import GaussianAugmentation
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import loss_of_bfloat16_scores
 
 
 def test_each_input_meets_noise_of_its_own_with_the_sigma_of_the_classifier():
@@ -30,13 +31,5 @@ def test_each_input_meets_noise_of_its_own_with_the_sigma_of_the_classifier():
 
 
 def test_scores_in_low_precision_give_a_loss_in_float32():
-    def base(x):
-        return torch.zeros(len(x), 2, dtype=torch.bfloat16, requires_grad=True)
-
-    loss = GaussianAugmentation().loss(
-        SmoothedClassifier(base, Gaussian(1.0), 2),
-        torch.zeros(3, 4),
-        torch.zeros(3, dtype=torch.int64),
-        generator=torch.Generator(),
-    )
+    loss = loss_of_bfloat16_scores(GaussianAugmentation())
     assert loss.dtype == torch.float32

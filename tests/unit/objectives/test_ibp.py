@@ -14,6 +14,7 @@ from radii.objectives import IntervalBounds, Standard, ibp_certified, interval_b
 from radii.objectives._interval import Interval
 from radii.objectives._interval_rules import propagated, worst_differences
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import assert_same_gradients
 
 
 def filled(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -212,14 +213,7 @@ def test_value_and_gradient_are_those_of_a_plain_evaluation(kappa, bounds):
     loss = loss_of(IntervalBounds(epsilon=0.2, kappa=kappa, **bounds), module, x, Y)
     expected = plain_loss(module, x, Y, 0.2, kappa, **bounds)
     assert abs(loss.item() - expected.item()) < 1e-10
-    parameters = list(module.parameters())
-    pairs = zip(
-        torch.autograd.grad(loss, parameters),
-        torch.autograd.grad(expected, parameters),
-        strict=True,
-    )
-    for found, plain in pairs:
-        torch.testing.assert_close(found, plain, rtol=1e-9, atol=1e-10)
+    assert_same_gradients(loss, expected, module.parameters(), rtol=1e-9, atol=1e-10)
 
 
 def test_the_gradient_is_that_of_finite_differences():

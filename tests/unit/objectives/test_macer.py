@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,34 +13,18 @@ from radii.errors import TrainingError
 from radii.noise import Gaussian, Laplace
 from radii.objectives import OBJECTIVES, Macer, radius_estimate
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import assert_refused, net, random_weights, softmax
 
 SIGMA = 0.5
 X = torch.linspace(-2, 2, 24).reshape(8, 3)
 Y = torch.tensor([0, 2, 1, 1, 0, 2, 0, 1])
 OBJECTIVE = Macer(draws=5, strength=3.0, beta=2.0, gamma=1.5)
-
-
-def weights():
-    """Of a net with 3 inputs, 5 hidden units and 3 classes."""
-    generator = torch.Generator().manual_seed(2)
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((3, 5), (5, 3))
-    ]
-
-
-def net(first, second):
-    return lambda x: (x.double() @ first).tanh() @ second
+weights = partial(random_weights, seed=2)
 
 
 def loss_of(objective, *parameters, noise=None):
     smoothed = SmoothedClassifier(net(*parameters), noise or Gaussian(SIGMA), 3)
     return objective.loss(smoothed, X, Y, generator=torch.Generator().manual_seed(7))
-
-
-def softmax(row):
-    exps = [math.exp(score) for score in row]
-    return [value / sum(exps) for value in exps]
 
 
 def plain(objective, base):
@@ -168,6 +153,4 @@ def test_another_noise_is_refused():
     ],
 )
 def test_wrong_arguments(wrong):
-    (name,) = wrong
-    with pytest.raises(ValueError, match=rf"^{name} must be .*, got"):
-        Macer(**wrong)
+    assert_refused(Macer, wrong)

@@ -13,6 +13,7 @@ from radii.errors import TrainingError
 from radii.noise import Gaussian, Splitting, Uniform
 from radii.objectives import OBJECTIVES, SmoothAdv
 from radii.smoothing import SmoothedClassifier, SoftClassifier
+from tests.unit.objectives.toys import assert_same_gradients, normal_parameters, slope
 
 
 class Tiny(nn.Module):
@@ -21,11 +22,7 @@ class Tiny(nn.Module):
     def __init__(self, seed=0):
         super().__init__()
         self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 3)
-        self.double()
-        with torch.no_grad():
-            generator = torch.Generator().manual_seed(seed)
-            for parameter in self.parameters():
-                parameter.normal_(generator=generator)
+        normal_parameters(self.double(), seed)
 
     def forward(self, x):
         return self.second(torch.tanh(self.first(x.double())))
@@ -73,11 +70,7 @@ def test_value_and_gradient_follow_the_paper(estimator, train_on):
     theirs = by_hand(base, x, y, noise, 4, 0.7, 3, estimator, train_on)
     # The attack computes in the float32 of its input.
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-    parameters = list(base.parameters())
-    for mine, other in zip(
-        torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True
-    ):
-        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+    assert_same_gradients(ours, theirs, base.parameters(), rtol=1e-5, atol=1e-5)
 
 
 def test_the_gradient_is_the_slope_of_the_loss_at_what_the_attack_found():
@@ -88,17 +81,15 @@ def test_the_gradient_is_the_slope_of_the_loss_at_what_the_attack_found():
     found = objective.copies(smoothed, x, y, generator=start())
     loss = objective.loss(smoothed, x, y, generator=start())
     gradients = torch.autograd.grad(loss, list(base.parameters()))
-    h = 1e-5
+
+    def at_found():
+        return objective.of_scores(base(found).reshape(4, 6, 3), y)
+
     for parameter, gradient in zip(base.parameters(), gradients, strict=True):
         flat = parameter.detach().view(-1)
         for k in range(len(flat)):
-            sides = []
-            for sign in (1, -1):
-                flat[k] += sign * h
-                sides.append(float(objective.of_scores(base(found).reshape(4, 6, 3), y).detach()))
-                flat[k] -= sign * h
-            slope = (sides[0] - sides[1]) / (2 * h)
-            assert float(gradient.view(-1)[k]) == pytest.approx(slope, abs=1e-7)
+            difference = slope(at_found, flat, k)
+            assert float(gradient.view(-1)[k]) == pytest.approx(difference, abs=1e-7)
 
 
 @pytest.mark.parametrize("attack", [PGDL2(0.8, steps=4), DDN(8, epsilon=0.8), PGDLinf(0.3)])

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
-from radii.errors import TrainingError
-from radii.noise import Gaussian, Laplace, Splitting
+from radii.noise import Gaussian
 from radii.objectives import OBJECTIVES, GaussianAugmentation, SmoothMix
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import (
+    assert_finite_at_extreme_scores,
+    assert_left_as_it_was,
+    assert_noise_must_be_additive,
+    assert_refused,
+    assert_same_gradients,
+    assert_trains_in_bfloat16,
+    batch_norm_net,
+    divergence,
+    random_weights,
+    slope,
+    softmax,
+)
 
 SIGMA = 0.5
 X = torch.linspace(0.05, 0.95, 24).reshape(8, 3)[:, torch.tensor([2, 0, 1])]
@@ -24,13 +36,7 @@ VARIANTS = [
 ]
 
 
-def weights():
-    """Of a net with 3 inputs, 5 hidden units and 3 classes."""
-    generator = torch.Generator().manual_seed(1)
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((3, 5), (5, 3))
-    ]
+weights = partial(random_weights, seed=1)
 
 
 def net(first, second):
@@ -40,11 +46,6 @@ def net(first, second):
 def loss_of(objective, base, *, noise=None, seed=7, x=X, y=Y):
     smoothed = SmoothedClassifier(base, noise or Gaussian(SIGMA), 3)
     return objective.loss(smoothed, x, y, generator=torch.Generator().manual_seed(seed))
-
-
-def softmax(scores):
-    exps = [score.exp() for score in scores]
-    return [value / sum(exps) for value in exps]
 
 
 def mean_softmax(base, x, deltas):
@@ -92,9 +93,7 @@ def plain(objective, base, found):
             if right[-1]:
                 q = softmax(base((mixed + deltas[i])[None])[0])
                 target = [(1 - weight[j]) * p + weight[j] / 3 for p in phat]
-                total = total + objective.strength * sum(
-                    t * (t / q_c).log() for t, q_c in zip(target, q, strict=True)
-                )
+                total = total + objective.strength * divergence(target, q)
     return total / (len(X) * objective.draws), right
 
 
@@ -108,10 +107,7 @@ def test_value_and_gradient_are_those_of_the_paper(objective):
     loss = loss_of(objective, base)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert {*right} == {True, False}
-    of_loss = torch.autograd.grad(loss, parameters)
-    of_expected = torch.autograd.grad(expected, parameters)
-    for gradient, wanted in zip(of_loss, of_expected, strict=True):
-        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5)
+    assert_same_gradients(loss, expected, parameters, rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_is_that_of_finite_differences():
@@ -121,16 +117,9 @@ def test_the_gradient_is_that_of_finite_differences():
     base = net(*parameters)
     found = [ends(PLAIN, base, X[j], int(Y[j]), delta[:, j]) for j in range(len(X))]
     gradients = torch.autograd.grad(loss_of(PLAIN, base), parameters)
-    h = 1e-5
     for parameter, gradient in zip(parameters, gradients, strict=True):
         for at in ((0, 0), (1, 2), (2, 1)):
-            values = []
-            for shift in (h, -h):
-                with torch.no_grad():
-                    parameter[at] += shift
-                    values.append(float(plain(PLAIN, base, found)[0]))
-                    parameter[at] -= shift
-            difference = (values[0] - values[1]) / (2 * h)
+            difference = slope(lambda: plain(PLAIN, base, found)[0], parameter, at)
             assert float(gradient[at]) == pytest.approx(difference, rel=1e-3, abs=1e-5)
 
 
@@ -207,49 +196,23 @@ def test_strength_and_start_warm_up():
 
 
 def test_extreme_scores_have_finite_losses_and_gradients():
-    first, second = weights()
-    loss = loss_of(PLAIN, lambda x: 1e4 * net(first, second)(x).float())
-    assert loss.isfinite()
-    for gradient in torch.autograd.grad(loss, [first, second]):
-        assert gradient.isfinite().all()
-
-
-def module():
-    base = nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in base.parameters():
-            parameter.normal_(generator=generator)
-    base[2].eval()
-    return base
+    assert_finite_at_extreme_scores(partial(loss_of, PLAIN), net, weights())
 
 
 def test_the_search_leaves_the_base_classifier_as_it_was():
-    base = module()
-    modes = [part.training for part in base.modules()]
-    x = X.clone().requires_grad_()
-    loss_of(PLAIN, base, x=x)
-    assert base[1].num_batches_tracked == 2  # noisy copies and mixtures, no step of the search
-    assert [part.training for part in base.modules()] == modes
-    assert all(p.requires_grad and p.grad is None for p in base.parameters())
-    assert x.grad is None
+    # Noisy copies and mixtures, no step of the search.
+    assert_left_as_it_was(lambda base, x: loss_of(PLAIN, base, x=x), X, passes=2)
 
 
 def test_layers_in_bfloat16_give_a_loss_in_float32():
-    base = module()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = loss_of(PLAIN, base)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, loss_of(PLAIN, module()), rtol=0.1, atol=0.1)
-    loss.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in base.parameters())
+    loss = assert_trains_in_bfloat16(partial(loss_of, PLAIN), batch_norm_net(3))
+    exact = loss_of(PLAIN, batch_norm_net(3)).detach()
+    torch.testing.assert_close(loss, exact, rtol=0.1, atol=0.1)
 
 
 def test_any_additive_noise_will_do_and_no_other():
     base = net(*weights())
-    assert loss_of(PLAIN, base, noise=Laplace(0.5)).isfinite()
-    with pytest.raises(TrainingError, match=r"noise of smoothmix must be additive, got Splitting"):
-        loss_of(PLAIN, base, noise=Splitting(0.5))
+    assert_noise_must_be_additive("smoothmix", lambda noise: loss_of(PLAIN, base, noise=noise))
 
 
 def test_inputs_outside_the_box_are_refused():
@@ -266,6 +229,4 @@ def test_inputs_outside_the_box_are_refused():
     ],
 )
 def test_wrong_arguments(wrong):
-    (name,) = wrong
-    with pytest.raises(ValueError, match=rf"^{name} (and high )?must be .*, got"):
-        SmoothMix(**wrong)
+    assert_refused(SmoothMix, wrong, "( and high)?")

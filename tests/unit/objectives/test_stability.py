@@ -11,22 +11,10 @@ from torch.nn.functional import cross_entropy
 from radii.noise import Gaussian, Uniform
 from radii.objectives import Stability
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import net, random_weights, softmax
 
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
 Y = torch.tensor([0, 2, 1, 1])
-
-
-def weights():
-    """Of a net with 3 inputs, 5 hidden units and 3 classes."""
-    generator = torch.Generator().manual_seed(0)
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((3, 5), (5, 3))
-    ]
-
-
-def net(first, second):
-    return lambda x: (x.double() @ first).tanh() @ second
 
 
 def loss_of(objective, *parameters, noise):
@@ -34,15 +22,10 @@ def loss_of(objective, *parameters, noise):
     return objective.loss(SmoothedClassifier(net(*parameters), noise, 3), X, Y, generator=generator)
 
 
-def softmax(row):
-    exps = [math.exp(score) for score in row]
-    return [value / sum(exps) for value in exps]
-
-
 @pytest.mark.parametrize("noise", [Gaussian(0.5), Uniform(1.0)])
 @pytest.mark.parametrize("strength", [2.0, 0.5])
 def test_the_loss_is_that_of_the_paper(noise, strength):
-    parameters = weights()
+    parameters = random_weights()
     delta = noise.draw(X.shape, generator=torch.Generator().manual_seed(7))
     base = net(*parameters)
     total = 0.0
@@ -57,12 +40,12 @@ def test_the_loss_is_that_of_the_paper(noise, strength):
 
 def test_the_gradient_flows_through_the_target_too():
     assert gradcheck(
-        lambda *parameters: loss_of(Stability(), *parameters, noise=Gaussian(0.5)), weights()
+        lambda *parameters: loss_of(Stability(), *parameters, noise=Gaussian(0.5)), random_weights()
     )
 
 
 def test_without_strength_the_noise_does_not_matter():
-    parameters = weights()
+    parameters = random_weights()
     expected = cross_entropy(net(*parameters)(X), Y)
     torch.testing.assert_close(
         loss_of(Stability(0.0), *parameters, noise=Gaussian(0.5)), expected, rtol=0, atol=0
@@ -70,7 +53,7 @@ def test_without_strength_the_noise_does_not_matter():
 
 
 def test_without_noise_entropy_is_added():
-    parameters = weights()
+    parameters = random_weights()
     scores = net(*parameters)(X)
     p = scores.softmax(-1)
     expected = cross_entropy(scores, Y) - 2.0 * (p * p.log()).sum(-1).mean()

@@ -8,6 +8,7 @@ from torch import nn
 from radii.noise import Gaussian
 from radii.objectives import Standard
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import loss_of_bfloat16_scores
 
 
 def test_it_is_the_cross_entropy_of_the_inputs_without_noise():
@@ -25,14 +26,6 @@ def test_it_is_the_cross_entropy_of_the_inputs_without_noise():
 
 
 def test_scores_in_low_precision_give_a_loss_in_float32():
-    def base(x):
-        return torch.zeros(len(x), 2, dtype=torch.bfloat16, requires_grad=True)
-
-    loss = Standard().loss(
-        SmoothedClassifier(base, Gaussian(1.0), 2),
-        torch.zeros(3, 4),
-        torch.zeros(3, dtype=torch.int64),
-        generator=torch.Generator(),
-    )
+    loss = loss_of_bfloat16_scores(Standard())
     assert loss.dtype == torch.float32
     assert abs(loss.item() - math.log(2)) < 1e-6

@@ -9,18 +9,15 @@ from torch import nn
 from radii.noise import Gaussian
 from radii.objectives import Standard, Trades
 from radii.smoothing import SmoothedClassifier
+from tests.unit.objectives.toys import divergence, normal_parameters, slope, softmax
 
 X = torch.tensor([[0.5, -1.0], [2.0, 0.25], [-0.4, 0.9]], dtype=torch.float64)
 Y = torch.tensor([2, 0, 1])
 
 
 def net(seed: int = 0) -> nn.Module:
-    base = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in base.parameters():
-            parameter.normal_(generator=generator)
-    return base
+    base = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+    return normal_parameters(base.double(), seed)
 
 
 def loss_of(objective, base, x=X, y=Y, seed=3):
@@ -33,12 +30,7 @@ def loss_of(objective, base, x=X, y=Y, seed=3):
 
 
 def probabilities(base, row):
-    scores = base(row[None])[0]
-    return [score.exp() / sum(other.exp() for other in scores) for score in scores]
-
-
-def divergence(p, q):
-    return sum(a * (a / b).log() for a, b in zip(p, q, strict=True))
+    return softmax(base(row[None])[0])
 
 
 def plainly_perturbed(base, objective, x, seed):
@@ -93,13 +85,8 @@ def test_value_and_gradient_are_those_of_a_plain_evaluation(objective):
     found = torch.autograd.grad(loss, list(base.parameters()))
     for parameter, gradient in zip(base.parameters(), found, strict=True):
         flat, expected_gradient = parameter.data.view(-1), gradient.reshape(-1)
-        for index in range(len(flat)):
-            kept, ends = flat[index].item(), []
-            for change in (1e-6, -1e-6):  # the perturbed inputs stay what they are
-                flat[index] = kept + change
-                ends.append(plain_loss(base, objective, X, Y, near).item())
-            flat[index] = kept
-            difference = (ends[0] - ends[1]) / 2e-6
+        for index in range(len(flat)):  # the perturbed inputs stay what they are
+            difference = slope(lambda: plain_loss(base, objective, X, Y, near), flat, index, h=1e-6)
             assert abs(difference - expected_gradient[index].item()) < 1e-7 * (1 + abs(difference))
 
 
