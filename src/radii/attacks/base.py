@@ -5,16 +5,34 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, nll_loss
+from torch.nn.functional import cross_entropy
 
 from radii.records import Norm
 from radii.registry import Registry
 
 Model = Callable[[Tensor], Tensor]
+Needs = Literal["gradients", "decisions", "base"]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found.
+
+    Attributes:
+        x: `(batch, *shape)`. Perturbed inputs, of the type of those given, detached.
+        queries: `(batch,)` int64. How often the model was asked about each input, with its gradient
+            or without.
+        facts: What else the search has to say of each input: name to `(batch,)` floating point.
+    """
+
+    x: Tensor
+    queries: Tensor
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Attack(ABC):
@@ -29,43 +47,62 @@ class Attack(ABC):
     back into the ball.
 
     Attributes:
-        norm: In which perturbations are measured.
         epsilon: The largest norm of a perturbation, up to the rounding of `x + delta`; None where
             the search has no such bound.
-        low: The smallest value of a coordinate, or None.
-        high: The largest value of a coordinate, or None.
-        minimal: Whether it looks for the smallest perturbation that changes the answer, and not for
-            the worst one in the ball.
+        needs: What the model must give. "gradients": scores that can be differentiated.
+            "decisions": only the class with the largest score matters. "base": scores or labels
+            without gradients; the attack averages them over noise of its own, so a smoothed
+            classifier is attacked by handing over its base classifier.
         examples: Parameters that documentation and conformance tests use.
     """
 
-    norm: ClassVar[Norm]
-    minimal: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "gradients"
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ()
     epsilon: float | None
-    low: float | None
-    high: float | None
+
+    @property
+    @abstractmethod
+    def norm(self) -> Norm:
+        """In which perturbations are measured."""
+
+    @property
+    @abstractmethod
+    def low(self) -> float | None:
+        """The smallest value of a coordinate, or None."""
+
+    @property
+    @abstractmethod
+    def high(self) -> float | None:
+        """The largest value of a coordinate, or None."""
+
+    @property
+    def minimal(self) -> bool:
+        """Whether it looks for the smallest perturbation that changes the answer.
+
+        Otherwise it looks for the worst one in the ball.
+        """
+        return False
 
     @abstractmethod
-    def perturb(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Perturbed inputs on which the model's score of the label is low.
+    def search(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Found:
+        """Perturbed inputs on which the model's score of the label is low, and what they took.
 
         Args:
             model: From `(batch, *shape)` to scores or log-probabilities `(batch, num_classes)`,
-                each row of which depends on the same row of the input only. If it has an attribute
-                `gives_log_probabilities` that is true, the loss of a label is minus its output,
-                also where the outputs of a row do not add up to one; else it is their cross
-                entropy.
+                each row of which depends on the same row of the input only. If it has a method
+                `attack_loss`, from these and labels to `(batch,)` losses, that is what is
+                raised; else it is their cross entropy.
             x: `(batch, *shape)` floating point.
             y: `(batch,)` int64. Labels to be driven away from.
             generator: Where random starts come from; on the device of `x`. Others leave it alone.
 
-        Returns:
-            `(batch, *shape)` of the type of `x`, detached.
-
         Raises:
             ValueError: If inputs are outside [`low`, `high`].
         """
+
+    def perturb(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Tensor:
+        """`(batch, *shape)`. The perturbed inputs of `search`."""
+        return self.search(model, x, y, generator=generator).x
 
     @abstractmethod
     def scaled(self, share: float) -> Self:
@@ -82,19 +119,24 @@ class Attack(ABC):
 ATTACKS: Registry[Attack] = Registry("attack", "radii.attacks", Attack)
 
 
+def losses_of(model: Model, scores: Tensor, y: Tensor) -> Tensor:
+    """`(batch,)` losses of labels, float32 or float64: the model's own, or cross entropies."""
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    own = getattr(model, "attack_loss", None)
+    found: Tensor = cross_entropy(scores, y, reduction="none") if own is None else own(scores, y)
+    return found
+
+
 def scores_and_gradient(model: Model, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Scores of inputs, and the gradient of each one's loss with respect to itself.
 
     Only what leads from the loss to the input is computed: no gradient of a parameter is, and no
     `.grad` is written to.
     """
-    lost = nll_loss if getattr(model, "gives_log_probabilities", False) else cross_entropy
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         scores = model(leaf)
-        at_least_float32 = torch.promote_types(scores.dtype, torch.float32)
-        loss = lost(scores.to(at_least_float32), y, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, [leaf])
+        (gradient,) = torch.autograd.grad(losses_of(model, scores, y).sum(), [leaf])
     return scores.detach(), gradient
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from radii.attacks.base import (
     ATTACKS,
     Attack,
+    Found,
     Model,
     check_bounds,
     check_inputs,
@@ -85,8 +86,8 @@ class DDN(Attack):
         if not 0 < self.gamma < 1:
             raise ValueError(f"gamma must be in (0, 1), got {self.gamma!r}")
 
-    def perturb(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Tensor:
-        """The smallest perturbation that changed the answer; see `Attack.perturb`."""
+    def search(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Found:
+        """The smallest perturbation that changed the answer; see `Attack.search`."""
         check_inputs(x, y, self.low, self.high)
         x = x.detach()
         delta, best = torch.zeros_like(x), torch.zeros_like(x)
@@ -105,7 +106,8 @@ class DDN(Attack):
             delta = length * normalised(delta + step * normalised(gradient))
             delta = into_box(delta, x, self.low, self.high)
         delta = torch.where(best_length.isfinite(), best, delta)
-        return x + (delta if self.epsilon is None else into_l2_ball(delta, self.epsilon))
+        delta = delta if self.epsilon is None else into_l2_ball(delta, self.epsilon)
+        return Found(x + delta, torch.full_like(y, self.steps))
 
     def scaled(self, share: float) -> Self:
         """`epsilon` and `init_norm`, times `share`; see `Attack.scaled`."""

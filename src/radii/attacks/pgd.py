@@ -13,6 +13,7 @@ from torch import Tensor
 from radii.attacks.base import (
     ATTACKS,
     Attack,
+    Found,
     Model,
     check_bounds,
     check_inputs,
@@ -53,8 +54,8 @@ class ProjectedGradientDescent(Attack):
         check_steps(self.steps)
         check_bounds(self.low, self.high)
 
-    def perturb(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Tensor:
-        """The last point of the search; see `Attack.perturb`."""
+    def search(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Found:
+        """The last point of the search; see `Attack.search`."""
         check_inputs(x, y, self.low, self.high)
         x = x.detach()
         step = self.default_step * self.epsilon / self.steps if self.step is None else self.step
@@ -65,7 +66,7 @@ class ProjectedGradientDescent(Attack):
             _, gradient = scores_and_gradient(model, x + delta, y)
             moved = delta + step * self._direction(gradient)
             delta = self._into_ball(into_box(moved, x, self.low, self.high))
-        return x + delta
+        return Found(x + delta, torch.full_like(y, self.steps))
 
     def scaled(self, share: float) -> Self:
         """Radius and length of a step, times `share`; see `Attack.scaled`."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, log_softmax
+from torch.nn.functional import linear, log_softmax, nll_loss
 
 Estimator = Literal["plug_in", "expectation"]
 
@@ -23,10 +23,7 @@ class SoftClassifier(nn.Module):
     F is the softmax of the base classifier's scores. It is too low on average, and right as draws
     grow. With "expectation" it is the mean log, `mean_i log F(x + delta_i)`, the objective of
     expectation over transformation; it is never above the other, and its classes do not add up to
-    one: minus the output of a class is its loss, as `gives_log_probabilities` tells attacks.
-
-    Attributes:
-        gives_log_probabilities: True.
+    one: minus the output of a class is its loss, as `attack_loss` tells attacks.
 
     Args:
         base: From `(rows, *shape)` to scores `(rows, num_classes)`; each row by itself, so a module
@@ -45,7 +42,6 @@ class SoftClassifier(nn.Module):
         tensor([[0.5000, 0.5000]])
     """
 
-    gives_log_probabilities = True
     delta: Tensor
 
     def __init__(
@@ -80,6 +76,10 @@ class SoftClassifier(nn.Module):
         if self.estimator == "expectation":
             return each.mean(0)
         return each.logsumexp(0) - math.log(len(self.delta))
+
+    def attack_loss(self, scores: Tensor, y: Tensor) -> Tensor:
+        """What attacks raise: `(batch, num_classes)` outputs and labels to `(batch,)` losses."""
+        return nll_loss(scores, y, reduction="none")
 
 
 class _Copies(Tensor):

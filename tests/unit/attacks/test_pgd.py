@@ -110,9 +110,10 @@ def test_scaling_scales_a_step_that_was_given():
     assert PGDLinf(1.0).scaled(0.1) == PGDLinf(0.1)
 
 
-def test_a_model_that_gives_log_probabilities_is_taken_at_its_word():
+def test_a_model_with_a_loss_of_its_own_is_taken_at_its_word():
     class Model:
-        gives_log_probabilities = True
+        def attack_loss(self, scores, y):
+            return -scores.gather(1, y[:, None]).squeeze(1)
 
         def __call__(self, x):
             # The log-probability of class 0 falls along the first coordinate; the other one falls
