@@ -14,7 +14,7 @@ from radii.noise._native import library
 if TYPE_CHECKING:
     from torch import Tensor
 
-Stage = Literal["selection", "estimation", "bound", "prediction", "training", "order"]
+Stage = Literal["selection", "estimation", "bound", "prediction", "training", "order", "attack"]
 
 _WORDS = 624  # 32-bit words in the state of MT19937
 _HEADER = 24  # bytes before them in the state that torch saves
