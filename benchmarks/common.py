@@ -124,12 +124,6 @@ def is_compiled(mode: str) -> bool:
     return mode.endswith("-compiled")
 
 
-def allow_compiling_often() -> None:
-    """Lifts torch's limit for one function, since a probe compiles for many batch sizes."""
-    dynamo: Any = importlib.import_module("torch._dynamo.config")
-    dynamo.recompile_limit = dynamo.accumulated_recompile_limit = 10_000
-
-
 @dataclass
 class Side:
     """One of the things that take turns.

@@ -41,7 +41,6 @@ from common import (
     Network,
     Row,
     Side,
-    allow_compiling_often,
     fastest,
     is_compiled,
     keep,
@@ -228,7 +227,6 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
     device = torch.device(options.device)
-    allow_compiling_often()
     about = machine(device)
     print(json.dumps(about))
     print(f"{'':19}{'':18}" + "".join(f"{column:>12}" for column in COLUMNS))

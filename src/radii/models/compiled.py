@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+# Of one function; after as many torch would run the next module of that class uncompiled.
+_MOST_COMPILED = 10_000
 _REPAID = {"cpu": 1e13}  # floating point operations: some minutes of work
 _REPAID_ELSEWHERE = 1e16
 
@@ -67,7 +71,8 @@ class Compiled(nn.Module):
             with self._lock:  # one thread compiles, the others wait
                 if self.compiled_rows is None:
                     self.compiled_rows = len(x)
-                answer = self._answers(x, self.compiled_rows)
+                with _without_limit():
+                    answer = self._answers(x, self.compiled_rows)
                 self._compiled = True
                 return answer
         assert self.compiled_rows is not None
@@ -82,6 +87,13 @@ class Compiled(nn.Module):
             full = torch.cat([part, part.new_zeros((missing, *part.shape[1:]))])
             answers.append(cast(Tensor, self._run(full))[: len(part)].clone())
         return torch.cat(answers)
+
+
+def _without_limit() -> AbstractContextManager[object]:
+    """Inside it this thread, as settings hold for one, compiles a function as often as asked."""
+    settings: Any = importlib.import_module("torch._dynamo.config")
+    most = dict.fromkeys(("recompile_limit", "accumulated_recompile_limit"), _MOST_COMPILED)
+    return cast(AbstractContextManager[object], settings.patch(most))
 
 
 def worth_compiling(module: Callable[[Tensor], Tensor], shape: tuple[int, ...], draws: int) -> bool:

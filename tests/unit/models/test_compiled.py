@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Callable
@@ -190,3 +191,16 @@ def test_a_long_run_of_a_published_network_is_worth_it(monkeypatch: pytest.Monke
 def test_without_a_compiler_nothing_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert not worth_compiling(tiny(), (6,), 10**18)
+
+
+@needs_compiler
+@torch_warns
+def test_a_class_of_modules_is_compiled_as_often_as_asked() -> None:
+    # Beyond torch's own limit a module would run uncompiled, with a warning in a log at most.
+    counters = importlib.import_module("torch._dynamo.utils").counters["stats"]
+    settings = importlib.import_module("torch._dynamo.config")
+    before = counters["unique_graphs"]
+    with settings.patch(recompile_limit=1):
+        for rows in (2, 3, 4):
+            Compiled(nn.Linear(3, 2).eval())(torch.zeros(rows, 3))
+    assert counters["unique_graphs"] == before + 3
