@@ -62,7 +62,7 @@ class Calibrated(Bound):
 
     thresholds: str = "0.5/0.75/0.9/0.95/0.98/0.99/0.995/0.999"
     cap: int = 100_000
-    share: float = 0.7
+    share: float = 0.8
     first: int = 32
     factor: float = 1.1
     multiple: int = 1
