@@ -116,6 +116,40 @@ class Attack(ABC):
         """
 
 
+class BallAttack(Attack):
+    """A search for the worst perturbation in a ball whose radius may differ between inputs."""
+
+    epsilon: float
+
+    def search(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Found:
+        """The worst point found in the ball; see `Attack.search`."""
+        check_inputs(x, y, self.low, self.high)
+        return self.search_within(model, x.detach(), y, self.epsilon, generator=generator)
+
+    @abstractmethod
+    def search_within(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        epsilon: float | Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Found:
+        """`search` in balls of other radii, for inputs that were checked and detached.
+
+        All lengths of the search are scaled as `scaled` does.
+
+        Args:
+            model: See `Attack.search`.
+            x: `(batch, *shape)` floating point.
+            y: `(batch,)` int64.
+            epsilon: The radius, or `(batch, 1, ..., 1)` of them, of the type of `x`; not above that
+                of the attack. Where it is 0 the input stays where it is.
+            generator: See `Attack.search`.
+        """
+
+
 ATTACKS: Registry[Attack] = Registry("attack", "radii.attacks", Attack)
 
 
@@ -158,6 +192,21 @@ def into_l2_ball(delta: Tensor, epsilon: float | Tensor) -> Tensor:
     return delta * torch.where(norms > epsilon, epsilon / norms, 1.0)
 
 
+def uniform_in_l2_ball(x: Tensor, generator: torch.Generator, radius: float = 1.0) -> Tensor:
+    """Points drawn uniformly from the l2 ball, of the shape of `x`."""
+    direction = torch.empty_like(x).normal_(generator=generator)
+    share = x.new_empty(len(x), *(1,) * (x.ndim - 1)).uniform_(generator=generator)
+    length = radius * share ** (1 / max(1, math.prod(x.shape[1:])))
+    return normalised(direction) * length
+
+
+def into_linf_ball(delta: Tensor, epsilon: float | Tensor) -> Tensor:
+    """Each coordinate cut off at `epsilon` on both sides."""
+    if isinstance(epsilon, Tensor):
+        return delta.clamp(-epsilon, epsilon)
+    return delta.clamp(-epsilon, epsilon)
+
+
 def into_box(delta: Tensor, x: Tensor, low: float | None, high: float | None) -> Tensor:
     """`delta` with `x + delta` cut off at `low` and `high`, where these are given."""
     return delta if low is None else (x + delta).clamp(low, high) - x
@@ -174,6 +223,12 @@ def check_steps(steps: int) -> None:
     """Refuses an attack that does not move."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps!r}")
+
+
+def check_restarts(restarts: int) -> None:
+    """Refuses an attack that does not start."""
+    if restarts < 1:
+        raise ValueError(f"restarts must be at least 1, got {restarts!r}")
 
 
 def check_share(share: float) -> None:
@@ -196,7 +251,8 @@ def check_inputs(x: Tensor, y: Tensor, low: float | None, high: float | None) ->
         raise ValueError(f"y must have shape {tuple(x.shape[:1])}, got {tuple(y.shape)}")
     if low is not None and high is not None and x.numel():
         least, most = (float(value) for value in x.aminmax())
-        if not (low <= least and most <= high):
+        lowest, highest = x.new_tensor([low, high]).tolist()  # as inputs of their type can be
+        if not (lowest <= least and most <= highest):
             raise ValueError(
                 f"x must be in [{low:g}, {high:g}], got values from {least:g} to {most:g}; "
                 f"scale the inputs, or change low and high of the attack"

@@ -18,6 +18,7 @@ from radii.attacks.base import (
     check_bounds,
     check_inputs,
     check_numbers,
+    check_restarts,
     check_share,
     check_steps,
     into_box,
@@ -25,6 +26,7 @@ from radii.attacks.base import (
     normalised,
     row_norms,
     scores_and_gradient,
+    uniform_in_l2_ball,
 )
 from radii.records import Norm
 
@@ -52,6 +54,11 @@ class DDN(Attack):
         epsilon: The largest norm of what is returned, or None.
         low: The smallest value of a coordinate, or None; see `Attack`.
         high: The largest value of a coordinate, or None; see `Attack`.
+        random_start: Start at a point drawn uniformly from the ball of radius `init_norm` and not
+            at the input. Whether the input itself is wrong is then asked first, at the price of a
+            forward pass.
+        restarts: How many starts, the first one included; the smallest perturbation of all counts.
+            All but the first are at random points in any case.
 
     Reference:
         Rony et al. 2019, arXiv:1811.09600, Algorithm 1; with `epsilon` as Salman et al. 2019,
@@ -72,16 +79,20 @@ class DDN(Attack):
     epsilon: float | None = None
     low: float | None = None
     high: float | None = None
+    random_start: bool = False
+    restarts: int = 1
     norm: ClassVar[Norm] = "l2"
     minimal: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, object], ...]] = (
         {},
         {"steps": 60, "init_norm": 0.5, "epsilon": 0.25},
+        {"steps": 60, "init_norm": 0.5, "random_start": True, "restarts": 2},
     )
 
     def __post_init__(self) -> None:
         check_numbers(init_norm=self.init_norm, epsilon=self.epsilon)
         check_steps(self.steps)
+        check_restarts(self.restarts)
         check_bounds(self.low, self.high)
         if not 0 < self.gamma < 1:
             raise ValueError(f"gamma must be in (0, 1), got {self.gamma!r}")
@@ -90,24 +101,43 @@ class DDN(Attack):
         """The smallest perturbation that changed the answer; see `Attack.search`."""
         check_inputs(x, y, self.low, self.high)
         x = x.detach()
-        delta, best = torch.zeros_like(x), torch.zeros_like(x)
-        length = row_norms(delta) + self.init_norm
-        best_length = torch.full_like(length, math.inf)
+        found = torch.zeros_like(x)
+        smallest = torch.full_like(row_norms(found), math.inf)
+        if self.random_start:
+            with torch.no_grad():
+                wrong = model(x).argmax(1) != y
+            smallest = smallest.masked_fill(wrong.reshape(smallest.shape), 0.0)
+        for restart in range(self.restarts):
+            delta = torch.zeros_like(x)
+            if self.random_start or restart:
+                start = uniform_in_l2_ball(x, generator, self.init_norm)
+                delta = into_box(start, x, self.low, self.high)
+            found, smallest = self._descend(model, x, y, delta, found, smallest)
+        found = found if self.epsilon is None else into_l2_ball(found, self.epsilon)
+        queries = self.restarts * self.steps + self.random_start
+        return Found(x + found, torch.full_like(y, queries))
+
+    def _descend(
+        self, model: Model, x: Tensor, y: Tensor, delta: Tensor, found: Tensor, smallest: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One search: the smallest perturbation so far, `found` included, and its norm.
+
+        Where the norm is infinite none was found, and the perturbation is the last.
+        """
+        length = torch.full_like(smallest, self.init_norm)
         for k in range(self.steps):
             scores, gradient = scores_and_gradient(model, x + delta, y)
             wrong = (scores.argmax(1) != y).reshape(length.shape)
             norms = row_norms(delta)
-            better = wrong & (norms < best_length)
-            best = torch.where(better, delta, best)
-            best_length = torch.where(better, norms, best_length)
+            better = wrong & (norms < smallest)
+            found = torch.where(better, delta, found)
+            smallest = torch.where(better, norms, smallest)
             along = math.cos(math.pi * k / self.steps)
             step = _LAST_STEP + (1 - _LAST_STEP) * (1 + along) / 2
             length = torch.where(wrong, length * (1 - self.gamma), length * (1 + self.gamma))
             delta = length * normalised(delta + step * normalised(gradient))
             delta = into_box(delta, x, self.low, self.high)
-        delta = torch.where(best_length.isfinite(), best, delta)
-        delta = delta if self.epsilon is None else into_l2_ball(delta, self.epsilon)
-        return Found(x + delta, torch.full_like(y, self.steps))
+        return torch.where(smallest.isfinite(), found, delta), smallest
 
     def scaled(self, share: float) -> Self:
         """`epsilon` and `init_norm`, times `share`; see `Attack.scaled`."""

@@ -2,6 +2,7 @@
 
 from radii.smoothing.certify import decide as decide
 from radii.smoothing.classifier import SmoothedClassifier as SmoothedClassifier
+from radii.smoothing.estimators import Estimator as Estimator
 from radii.smoothing.plan import SamplingPlan as SamplingPlan
 from radii.smoothing.scheduler import Request as Request
 from radii.smoothing.scheduler import Sampler as Sampler

@@ -18,8 +18,11 @@ from radii.noise.base import Noise
 from radii.noise.streams import Stage
 from radii.records import Certification, Norm, Prediction, Votes
 from radii.smoothing import certify as algorithms
+from radii.smoothing._draws import Draws
+from radii.smoothing.estimators import Estimator
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
+from radii.smoothing.soft import SoftClassifier, suitable_chunk
 from radii.smoothing.tally import Vote
 
 Inputs = Tensor | npt.NDArray[Any]
@@ -183,6 +186,51 @@ class SmoothedClassifier:
         sampler = self._sampler(SamplingPlan(seed=seed).seeded(), on_draws)
         return algorithms.predict(sampler, self._moved(inputs), n, alpha)
 
+    def soft(
+        self,
+        x: Inputs,
+        draws: int = 64,
+        *,
+        generator: torch.Generator | None = None,
+        estimator: Estimator = "plug_in",
+        fresh: bool = False,
+        chunk: int | None = None,
+    ) -> SoftClassifier:
+        """A differentiable model of this classifier near some inputs, for attacks to run on.
+
+        It takes perturbed copies of these inputs, on the device of the base classifier, as a batch:
+        `(inputs, *shape)`, also for a single one. Its gradient is that in the input alone; the
+        parameters of the base classifier count as constants and get none.
+
+        Args:
+            x: `(*shape)` or `(inputs, *shape)` floating point.
+            draws: Of the noise, for each input. The whole noise is kept in memory.
+            generator: Where the noise comes from, on the device where it is drawn; None takes one
+                that the operating system seeds.
+            estimator: What is averaged; see `SoftClassifier`.
+            fresh: Whether each forward pass draws other noise.
+            chunk: Rows of the base in one pass, at most; None takes all where these are few and
+                small, else as many as 2,097,152 numbers make up: 13 images of 3 x 224 x 224.
+
+        Raises:
+            ValueError: If the noise is not additive, the generator on another device, or the inputs
+                are not finite.
+            BaseClassifierError: If the base classifier is in training mode.
+        """
+        self._check_mode()
+        inputs, _ = self._batch(x)
+        list(self._moved(enumerate(inputs)))  # refuses what `certify` refuses
+        draw = Draws.of(self.noise, (draws, *inputs.shape), generator, self.resolve_device())
+        delta = draw()
+        return SoftClassifier(
+            self.base,
+            delta,
+            estimator,
+            chunk=suitable_chunk(delta) if chunk is None else chunk,
+            fresh=draw if fresh else None,
+            frozen=True,
+        )
+
     def certificate(
         self, norm: Norm, wanted: Certificate | str | None = None, *, dim: int | None = None
     ) -> Certificate:
@@ -224,11 +272,7 @@ class SmoothedClassifier:
     def _sampler(
         self, plan: SamplingPlan, on_draws: Callable[[int], object] | None = None
     ) -> Sampler:
-        if isinstance(self.base, nn.Module) and any(m.training for m in self.base.modules()):
-            raise BaseClassifierError(
-                "the base classifier must be in evaluation mode, got training mode; "
-                "call base.eval() first."
-            )
+        self._check_mode()
         assert plan.seed is not None
         return Sampler(
             base=self.base,
@@ -241,6 +285,13 @@ class SmoothedClassifier:
             vote=self.vote,
             on_draws=on_draws,
         )
+
+    def _check_mode(self) -> None:
+        if isinstance(self.base, nn.Module) and any(m.training for m in self.base.modules()):
+            raise BaseClassifierError(
+                "the base classifier must be in evaluation mode, got training mode; "
+                "call base.eval() first."
+            )
 
     def _batch(self, x: Inputs) -> tuple[Tensor, bool]:
         """`x` as a batch, and whether it was one input."""

@@ -79,3 +79,66 @@ def test_an_init_norm_that_is_no_length_is_refused():
 
 def test_scaling_scales_the_ball_and_the_first_norm():
     assert DDN(epsilon=2.0, init_norm=1.0).scaled(0.25) == DDN(epsilon=0.5, init_norm=0.25)
+
+
+def test_one_start_gives_the_bits_of_a_plain_loop():
+    model = network().float()
+    x = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    y = model(x).argmax(1)
+    for low, high in ((None, None), (-4.0, 4.0)):
+        delta, best = torch.zeros_like(x), torch.zeros_like(x)
+        length = torch.full((40, 1), 0.3)
+        smallest = torch.full((40, 1), math.inf)
+        for k in range(20):
+            leaf = (x + delta).requires_grad_()
+            scores = model(leaf)
+            loss = nn.functional.cross_entropy(scores, y, reduction="none").sum()
+            (gradient,) = torch.autograd.grad(loss, [leaf])
+            wrong = (scores.argmax(1) != y)[:, None]
+            norms = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
+            better = wrong & (norms < smallest)
+            best, smallest = torch.where(better, delta, best), torch.where(better, norms, smallest)
+            step = 0.01 + 0.99 * (1 + math.cos(math.pi * k / 20)) / 2
+            length = torch.where(wrong, length * (1 - 0.05), length * (1 + 0.05))
+            moved = delta + step * unit(gradient)
+            delta = length * unit(moved)
+            if low is not None:
+                delta = (x + delta).clamp(low, high) - x
+        expected = x + torch.where(smallest.isfinite(), best, delta)
+        attack = DDN(steps=20, init_norm=0.3, low=low, high=high)
+        found = attack.search(model, x, y, generator=torch.Generator())
+        assert torch.equal(found.x, expected)
+        assert found.queries.tolist() == [20] * 40
+
+
+def unit(rows):
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / torch.where(norms > 0, norms, 1.0)
+
+
+def test_restarts_keep_the_smallest():
+    model = network()
+    x = torch.randn(40, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = model(x).argmax(1)
+    one = DDN(steps=30, init_norm=0.5, random_start=True)
+    generator = torch.Generator().manual_seed(1)
+    ends = [one.perturb(model, x, y, generator=generator) for _ in range(4)]
+    lengths = torch.stack(
+        [torch.where(model(end).argmax(1) != y, (end - x).norm(dim=1), math.inf) for end in ends]
+    )
+    attack = DDN(steps=30, init_norm=0.5, random_start=True, restarts=4)
+    found = attack.search(model, x, y, generator=torch.Generator().manual_seed(1))
+    best = lengths.amin(0)
+    reached = best.isfinite()
+    assert int(reached.sum()) > 30
+    assert len(lengths.argmin(0).unique()) > 1
+    torch.testing.assert_close((found.x - x).norm(dim=1)[reached], best[reached])
+    assert found.queries.tolist() == [4 * 30 + 1] * 40
+
+
+def test_an_input_that_is_wrong_stays_with_a_random_start_too():
+    model = network()
+    x = torch.randn(10, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = (model(x).argmax(1) + 1) % 3
+    attack = DDN(steps=5, random_start=True, restarts=2)
+    assert torch.equal(attack.perturb(model, x, y, generator=torch.Generator()), x)

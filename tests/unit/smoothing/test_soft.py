@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from radii.smoothing import SoftClassifier
 
-ESTIMATORS = ("plug_in", "expectation")
+ESTIMATORS = ("plug_in", "expectation", "logits", "margin")
 
 
 def start(seed=0):
@@ -115,8 +115,14 @@ IMAGES = {
 
 def plainly(base, x, delta, estimator):
     """One draw after the other."""
-    each = torch.stack([functional.softmax(base(x + one), dim=1) for one in delta])
-    return each.mean(0).log() if estimator == "plug_in" else each.log().mean(0)
+    scores = torch.stack([base(x + one) for one in delta])
+    each = functional.softmax(scores, dim=2)
+    return {
+        "plug_in": lambda: each.mean(0).log(),
+        "expectation": lambda: each.log().mean(0),
+        "logits": lambda: scores.mean(0),
+        "margin": lambda: torch.special.ndtri(each.mean(0)),
+    }[estimator]()
 
 
 def agree(base, x, delta, estimator):
@@ -268,10 +274,14 @@ def test_a_compiled_module_gives_the_same_gradient(wrap):
 
 def test_wrong_arguments_are_refused():
     base = nn.Linear(2, 3)
-    with pytest.raises(ValueError, match="estimator must be plug_in or expectation, got 'mean'"):
+    with pytest.raises(
+        ValueError, match=r"estimator must be one of plug_in, .*, margin, got 'mean'"
+    ):
         SoftClassifier(base, torch.zeros(1, 1, 2), "mean")
     for shape in ((4, 2), (0, 4, 2)):
         with pytest.raises(ValueError, match=r"delta must have shape \(draws, batch, \*shape\)"):
             SoftClassifier(base, torch.zeros(shape))
+    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+        SoftClassifier(base, torch.zeros(1, 1, 2), chunk=0)
     with pytest.raises(ValueError, match=r"x must have shape \(4, 2\), as the noise has"):
         SoftClassifier(base, torch.zeros(3, 4, 2))(torch.zeros(5, 2))
