@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from radii.attacks.base import ATTACKS, Attack, BallAttack, Found, Model, check_inputs, check_share
-from radii.records import Norm
+from radii.attacks._around import AroundAttack
+from radii.attacks.base import ATTACKS, BallAttack, Found, Model, check_inputs
 
 _ORDERS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
 
 
 @ATTACKS.register("minimum_norm")
 @dataclass(frozen=True)
-class MinimumNorm(Attack):
+class MinimumNorm(AroundAttack):
     """The smallest perturbation with which an attack on a ball changes the answer, by bisection.
 
     The first search is in the attack's whole ball. Then the radius is bisected, for each input on
@@ -49,7 +49,6 @@ class MinimumNorm(Attack):
         True
     """
 
-    attack: Attack
     searches: int = 10
     minimal: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, object], ...]] = (
@@ -77,33 +76,13 @@ class MinimumNorm(Attack):
         assert isinstance(self.attack, BallAttack)
         return self.attack
 
-    @property
-    def epsilon(self) -> float:  # type: ignore[override]  # never set
-        """The largest norm of a perturbation: the attack's."""
-        return self._ball.epsilon
-
-    @property
-    def norm(self) -> Norm:
-        """That of the attack."""
-        return self.attack.norm
-
-    @property
-    def low(self) -> float | None:
-        """That of the attack."""
-        return self.attack.low
-
-    @property
-    def high(self) -> float | None:
-        """That of the attack."""
-        return self.attack.high
-
     def search(self, model: Model, x: Tensor, y: Tensor, *, generator: torch.Generator) -> Found:
         """The smallest perturbation that changed the answer; see `Attack.search`."""
         check_inputs(x, y, self.low, self.high)
         best = x = x.detach()
         found = _wrong(model, x, y)
         failed = self._norms(x - x)  # zeros
-        smallest = torch.where(found, 0.0, failed + self.epsilon)
+        smallest = torch.where(found, 0.0, failed + self._ball.epsilon)
         queries = torch.ones_like(y)
         for _ in range(self.searches):
             radius = torch.where(found, (failed + smallest) / 2, smallest)
@@ -117,11 +96,6 @@ class MinimumNorm(Attack):
             failed = torch.where(failed < smallest, failed, 0.0)
             queries = queries + inner.queries + 1
         return Found(best, queries)
-
-    def scaled(self, share: float) -> Self:
-        """With the attack scaled; see `Attack.scaled`."""
-        check_share(share)
-        return replace(self, attack=self.attack.scaled(share))
 
     def _norms(self, delta: Tensor) -> Tensor:
         """`(batch, 1, ..., 1)`, float32 or float64."""

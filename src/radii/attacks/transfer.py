@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from radii.attacks.base import ATTACKS, Attack, Found, Model, Needs, check_share
-from radii.records import Norm
+from radii.attacks._around import AroundAttack
+from radii.attacks.base import ATTACKS, Attack, Found, Model, Needs
 
 
 @ATTACKS.register("transfer")
 @dataclass(frozen=True)
-class Transfer(Attack):
+class Transfer(AroundAttack):
     """An attack on another model, whose perturbations are then tried on the one in question.
 
     It says which other model, and runs the inner attack on what it is handed: `search` takes the
@@ -44,7 +44,6 @@ class Transfer(Attack):
         True
     """
 
-    attack: Attack
     source: str
     noise: str = ""
     draws: int = 64
@@ -72,26 +71,6 @@ class Transfer(Attack):
         return self.attack.needs
 
     @property
-    def epsilon(self) -> float | None:  # type: ignore[override]  # never set
-        """That of the attack."""
-        return self.attack.epsilon
-
-    @property
-    def norm(self) -> Norm:
-        """That of the attack."""
-        return self.attack.norm
-
-    @property
-    def low(self) -> float | None:
-        """That of the attack."""
-        return self.attack.low
-
-    @property
-    def high(self) -> float | None:
-        """That of the attack."""
-        return self.attack.high
-
-    @property
     def minimal(self) -> bool:
         """That of the attack."""
         return self.attack.minimal
@@ -106,8 +85,3 @@ class Transfer(Attack):
             generator: See `Attack.search`.
         """
         return self.attack.search(model, x, y, generator=generator)
-
-    def scaled(self, share: float) -> Self:
-        """With the attack scaled; see `Attack.scaled`."""
-        check_share(share)
-        return replace(self, attack=self.attack.scaled(share))
