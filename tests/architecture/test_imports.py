@@ -42,7 +42,10 @@ TABLE["__main__"] = {"cli"}  # python -m radii
 OPEN_TO_ALL = {"errors", "records", "registry", "rounding", "_version"}
 NO_TORCH = {"noise", "bounds", "certificates", "stopping", "executors", "cli", "evaluation"}
 NO_TORCH |= OPEN_TO_ALL
-MAY_IMPORT_TORCH = {"evaluation/run.py"}
+MAY_IMPORT_TORCH = {
+    *("evaluation/run.py", "evaluation/attack_run.py"),
+    *("evaluation/attacked.py", "evaluation/_attack_models.py"),
+}
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 INNER = [file for file in FILES if file != "__init__.py"]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from radii.cli.attack import attack_with_bar
 from radii.cli.certify import certify_with_bar
 from radii.cli.console import print_line, print_report
 from radii.cli.options import DeviceOption, Precision, arguments, smoothed_base
@@ -21,9 +22,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for what it makes.")] = Path("demo"),
     device: DeviceOption = "auto",
 ) -> None:
-    """Trains on 5,000 real digits, certifies test images at two sigmas, and writes a report."""
+    """Trains on 5,000 real digits, certifies and attacks test images at two sigmas, and reports."""
+    from radii.attacks import DDN
     from radii.data import Subset, load
-    from radii.evaluation import Run
+    from radii.evaluation import AttackRun, Run
     from radii.evaluation.report import Report
     from radii.models import LeNet, device_named
     from radii.noise import NOISES, Gaussian
@@ -36,7 +38,10 @@ def demo(
     started = time.monotonic()
     ledgers = []
     for sigma in _SIGMAS:
-        print_line(f"sigma {sigma:g}: LeNet on 5,000 noisy digits, then 200 test images certified")
+        print_line(
+            f"sigma {sigma:g}: LeNet on 5,000 noisy digits, then 200 test images certified, and "
+            f"100 of these attacked"
+        )
         noise = Gaussian(sigma)
         base = out / f"base-{sigma:g}"
         training = Training(
@@ -61,6 +66,17 @@ def demo(
         )
         ledgers.append(out / f"certified-{sigma:g}.sqlite")
         certify_with_bar(run, ledgers[-1])
+        attack = AttackRun(
+            smoothed=smoothed,
+            base=loaded,
+            dataset=dataset,
+            subset=Subset.parse("random:100,seed=0"),
+            attack=DDN(steps=20, low=0.0, high=1.0),
+            n=500,
+            draws=16,
+        )
+        ledgers.append(out / f"attacked-{sigma:g}.sqlite")
+        attack_with_bar(attack, ledgers[-1])
     report = Report.of(ledgers)
     print_report(report)
     page = out / "report.html"

@@ -10,10 +10,13 @@ from typing import Annotated
 import typer
 
 from radii._version import __version__
+from radii.cli.attack import attack
 from radii.cli.certify import certify
+from radii.cli.compare import compare
 from radii.cli.console import print_error, print_line
 from radii.cli.demo import demo
 from radii.cli.export import export
+from radii.cli.importing import import_logs
 from radii.cli.list import list_members
 from radii.cli.options import WrongUsageError
 from radii.cli.predict import predict
@@ -31,7 +34,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("list")(list_members)
-for _command in (radius, train, certify, predict, report, export, demo):
+app.command("import")(import_logs)
+for _command in (radius, train, certify, predict, attack, report, compare, export, demo):
     app.command()(_command)
 
 

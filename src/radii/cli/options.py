@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -112,6 +113,9 @@ BatchOption = Annotated[
     int | None,
     typer.Option("--batch-size", help="Draws the device works on at once; changes no vote on CPU."),
 ]
+RadiiOption = Annotated[
+    str | None, typer.Option("--radii", help="Radii of the table, as 0,0.25,0.5.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -197,6 +201,21 @@ def smoothed_base(
             vote=vote.value,
         )
     return loaded, smoothed
+
+
+def radii_of(text: str) -> list[float]:
+    """What `--radii` says.
+
+    Raises:
+        ValueError: If it is no list of radii.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--radii must be numbers with commas between, got {text!r}") from None
+    if not all(0 <= value < math.inf for value in values):
+        raise ValueError(f"--radii must be at least 0 and finite, got {text!r}")
+    return values
 
 
 def dataset_of(reference: str, root: Path | None, *, split: str | None = None) -> Dataset:

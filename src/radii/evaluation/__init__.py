@@ -1,5 +1,14 @@
 """From a data set to a ledger, and from ledgers to numbers, tables and pictures."""
 
+from radii.evaluation.attack_export import Attacked as Attacked
+from radii.evaluation.attack_export import AttackExport as AttackExport
+from radii.evaluation.attack_export import is_attack_run as is_attack_run
+from radii.evaluation.attack_export import open_attack_run as open_attack_run
+from radii.evaluation.attack_export import read_attack_export as read_attack_export
+from radii.evaluation.attack_ledger import AttackLedger as AttackLedger
+from radii.evaluation.attack_ledger import AttackLedgerWriter as AttackLedgerWriter
+from radii.evaluation.attack_ledger import AttackRow as AttackRow
+from radii.evaluation.attack_run import AttackRun as AttackRun
 from radii.evaluation.export import Export as Export
 from radii.evaluation.export import Recorded as Recorded
 from radii.evaluation.export import open_run as open_run
@@ -10,4 +19,5 @@ from radii.evaluation.ledger import LedgerWriter as LedgerWriter
 from radii.evaluation.ledger import Row as Row
 from radii.evaluation.metrics import Outcomes as Outcomes
 from radii.evaluation.outlook import Outlook as Outlook
+from radii.evaluation.rereading import readings_of as readings_of
 from radii.evaluation.run import Run as Run

@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from radii.errors import LedgerError
-from radii.evaluation.ledger import COLUMNS
+from radii.evaluation._table import Table
 
 _KEY = b"radii"
 _ROWS = 1000  # in memory at a time
-_TYPES = dict.fromkeys(("index", "label", "prediction", "samples"), "int64")
-_TYPES |= dict.fromkeys(("radius", "pA_lower", "pB_upper", "seconds"), "float64")
-_TYPES |= dict.fromkeys(("n0_votes", "n_votes", "claim"), "string")
-_NULLABLE = ("prediction", "claim")
 
 
-def write(rows: Iterable[tuple[Any, ...]], header: str, path: Path) -> None:
+def write(table: Table, rows: Iterable[tuple[Any, ...]], header: str, path: Path) -> None:
     """Writes a file with `header` in the metadata of its schema."""
     pyarrow, parquet = _library()
     fields = [
-        pyarrow.field(name, pyarrow.type_for_alias(_TYPES[name]), nullable=name in _NULLABLE)
-        for name in COLUMNS
+        pyarrow.field(each.name, pyarrow.type_for_alias(each.kind), nullable=each.nullable)
+        for each in table.columns
     ]
     schema = pyarrow.schema(fields, metadata={_KEY: header.encode()})
     left = iter(rows)
@@ -44,7 +40,7 @@ def header_of(path: Path) -> str | None:
     return metadata[_KEY].decode() if _KEY in metadata else None
 
 
-def read(path: Path) -> Iterator[tuple[Any, ...]]:
+def read(table: Table, path: Path) -> Iterator[tuple[Any, ...]]:
     """The rows of a file that `write` wrote.
 
     Raises:
@@ -52,9 +48,7 @@ def read(path: Path) -> Iterator[tuple[Any, ...]]:
     """
     _, parquet = _library()
     with parquet.ParquetFile(path) as file:
-        names = tuple(file.schema_arrow.names)
-        if names != COLUMNS:
-            raise ValueError(f"its columns must be {', '.join(COLUMNS)}, got {', '.join(names)}")
+        table.check(file.schema_arrow.names)
         for batch in file.iter_batches(_ROWS):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 

@@ -3,63 +3,57 @@
     meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
     inputs("index" INTEGER PRIMARY KEY, label INTEGER, prediction INTEGER, radius REAL,
            pA_lower REAL, pB_upper REAL, n0_votes TEXT, n_votes TEXT, samples INTEGER, seconds REAL,
-           claim TEXT)
+           claim TEXT, fits TEXT)
 
 `prediction` is NULL where the run abstained. `n0_votes` and `n_votes` are JSON objects from class
 to votes, with every class that got one. In a run with soft votes a class has the pair of the sum of
 its scores and the sum of their squares. `n0_votes` is empty where the noise was enumerated. `claim`
 is the JSON pair of draws and votes at the look that gave `pA_lower`, in a run that stops early, and
-otherwise NULL. The first ledgers have no such column.
+otherwise NULL. `fits` is the JSON pair of the least and the most votes for the class selected that
+fit what was published, in a run that was imported and so has no `n_votes`. The first ledgers have
+neither column.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import filelock
 import numpy as np
 
-from radii.errors import LedgerError
+from radii.evaluation import _sqlite
 from radii.records import Certification, Claim, SoftVotes, Votes
 
 FORMAT = "radii-ledger/1"
-# What keys that the first ledgers do not have would have said.
-_SINCE_THEN = {"vote": "hard", "stop": "never", "compile": "off"}
-
-COLUMNS = (
-    *("index", "label", "prediction", "radius", "pA_lower", "pB_upper"),
-    *("n0_votes", "n_votes", "samples", "seconds", "claim"),
+_LAYOUT = _sqlite.Layout(
+    format=FORMAT,
+    table="inputs",
+    columns={
+        "index": "INTEGER PRIMARY KEY",
+        "label": "INTEGER NOT NULL",
+        "prediction": "INTEGER",
+        "radius": "REAL NOT NULL",
+        "pA_lower": "REAL NOT NULL",
+        "pB_upper": "REAL NOT NULL",
+        "n0_votes": "TEXT NOT NULL",
+        "n_votes": "TEXT NOT NULL",
+        "samples": "INTEGER NOT NULL",
+        "seconds": "REAL NOT NULL",
+        "claim": "TEXT",
+        "fits": "TEXT",
+    },
+    since_then={"vote": "hard", "stop": "never", "compile": "off"},
+    added=("claim", "fits"),
 )
-
-_INDICES = 'SELECT "index" FROM inputs'
+COLUMNS = tuple(_LAYOUT.columns)
 
 _WITHOUT_VOTES = (
     "\"index\", label, prediction, radius, pA_lower, pB_upper, '{}', '{}', samples, seconds"
 )
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE inputs (
-    "index" INTEGER PRIMARY KEY,
-    label INTEGER NOT NULL,
-    prediction INTEGER,
-    radius REAL NOT NULL,
-    pA_lower REAL NOT NULL,
-    pB_upper REAL NOT NULL,
-    n0_votes TEXT NOT NULL,
-    n_votes TEXT NOT NULL,
-    samples INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    claim TEXT
-);
-"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,8 @@ class Row:
         n0_squares: Class to the sum of squared scores behind `n0_votes`; empty for hard votes.
         n_squares: The same behind `n_votes`.
         claim: The look that gave `pA_lower`; None in a run that does not stop early.
+        fits: In a run that was imported, the least and the most votes for the class selected that
+            fit what was published; else None.
     """
 
     index: int
@@ -96,6 +92,7 @@ class Row:
     n0_squares: Mapping[int, float] = field(default_factory=dict)
     n_squares: Mapping[int, float] = field(default_factory=dict)
     claim: Claim | None = None
+    fits: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, index: int, label: int, result: Certification, seconds: float) -> Row:
@@ -118,15 +115,17 @@ class Row:
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Row:
-        """The row whose `values()` these are; the first ledgers leave the last of them out."""
+        """The row whose `values()` these are; older ledgers leave the last of them out."""
         found = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
         sums = [{k: v[0] if isinstance(v, list) else v for k, v in each.items()} for each in found]
         squares = [{k: v[1] for k, v in each.items() if isinstance(v, list)} for each in found]
         claim = Claim(*json.loads(values[10])) if len(values) > 10 and values[10] else None
-        return cls(*[*values[:6], *sums, *values[8:10], *squares, claim])
+        least_most = json.loads(values[11]) if len(values) > 11 and values[11] else None
+        fits = least_most and (int(least_most[0]), int(least_most[1]))
+        return cls(*[*values[:6], *sums, *values[8:10], *squares, claim, fits])
 
     def values(self) -> tuple[Any, ...]:
-        """What stands under `COLUMNS`: numbers, None, and JSON texts of votes and claim."""
+        """What stands under `COLUMNS`: numbers, None, and JSON texts of votes, claim and fits."""
         assert not math.isnan(self.radius)
         return (
             self.index,
@@ -140,10 +139,11 @@ class Row:
             self.samples,
             self.seconds,
             None if self.claim is None else json.dumps([self.claim.draws, self.claim.votes]),
+            None if self.fits is None else f"[{self.fits[0]}, {self.fits[1]}]",
         )
 
 
-class Ledger:
+class Ledger(_sqlite.Reader):
     """A run, opened for reading; another process may be writing it.
 
     Args:
@@ -157,24 +157,14 @@ class Ledger:
         LedgerError: If there is no such file, or it is no ledger of a format known here.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise LedgerError(f"no run at {str(self.path)!r}; write one with `radii certify`.")
-        with closing(self._connect()) as connection:
-            self.meta = _read_meta(connection, self.path)
-
-    def __len__(self) -> int:
-        with closing(self._connect()) as connection:
-            (count,) = connection.execute("SELECT count(*) FROM inputs").fetchone()
-            return int(count)
+    layout = _LAYOUT
 
     def rows(self, *, votes: bool = True) -> Iterator[Row]:
         """Every input so far, by index.
 
         Args:
-            votes: Whether to read votes and claims too. With very many classes they take most of
-                the time and memory; without, the rows have none.
+            votes: Whether to read votes, claims and fits too. With very many classes they take most
+                of the time and memory; without, the rows have none.
         """
         with closing(self._connect()) as connection:
             chosen = "*" if votes else _WITHOUT_VOTES
@@ -187,13 +177,7 @@ class Ledger:
         Raises:
             KeyError: If it is not in the ledger.
         """
-        with closing(self._connect()) as connection:
-            found = connection.execute(
-                'SELECT * FROM inputs WHERE "index" = ?', (index,)
-            ).fetchone()
-        if found is None:
-            raise KeyError(index)
-        return Row.from_values(found)
+        return Row.from_values(self._values(index))
 
     def unanimous(self) -> int:
         """How many inputs have a certified class that got every vote of the estimation."""
@@ -204,24 +188,8 @@ class Ledger:
             ).fetchone()
             return int(count)
 
-    def done(self) -> frozenset[int]:
-        """Indices of the inputs so far."""
-        with closing(self._connect()) as connection:
-            return frozenset(index for (index,) in connection.execute(_INDICES))
 
-    def check(self, spec: Mapping[str, Any]) -> None:
-        """Refuses a spec that is not the one of this run.
-
-        Raises:
-            LedgerError: If a value differs; it names the first.
-        """
-        _compare(self.path, self.meta, {"format": FORMAT, **spec})
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
-
-
-class LedgerWriter:
+class LedgerWriter(_sqlite.Writer[Row]):
     """A run, opened for writing by one process at a time; a context manager.
 
     A new file is made with `spec`; an existing one is continued if its spec is the same.
@@ -238,95 +206,7 @@ class LedgerWriter:
         LedgerError: If the file holds a run of another spec, is no ledger, or is being written.
     """
 
-    def __init__(self, path: Path | str, spec: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
-        self.path = Path(path)
-        self._spec = {"format": FORMAT, **spec}
-        self._notes = dict(notes)
-        self.done: frozenset[int] = frozenset()
-        self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
-
-    def __enter__(self) -> LedgerWriter:
-        if self.path.exists() and not may_be_sqlite(self.path):
-            raise _no_ledger(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise LedgerError(
-                f"{str(self.path)!r} is being written by another process; wait for it to end, "
-                f"or write to another --out."
-            ) from None
-        try:
-            self._connection = self._open()
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Back to one plain file, which can be copied and read where nothing can be written; not
-        # while somebody reads it.
-        with suppress(sqlite3.OperationalError):
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-        self._connection.close()
-        self._lock.release()
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Stores finished inputs, all in one transaction."""
-        with self._connection:
-            self._connection.executemany(
-                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [row.values() for row in rows],
-            )
-        self.done |= {row.index for row in rows}
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path)
-        try:
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if tables:
-                _compare(self.path, _read_meta(connection, self.path), self._spec)
-                columns = connection.execute("PRAGMA table_info(inputs)").fetchall()
-                if "claim" not in {column[1] for column in columns}:
-                    connection.execute("ALTER TABLE inputs ADD COLUMN claim TEXT")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if not tables:
-                self._create(connection)
-            self.done = frozenset(index for (index,) in connection.execute(_INDICES))
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise _unreadable(self.path, error) from None
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _create(self, connection: sqlite3.Connection) -> None:
-        meta = {**self._spec, **self._notes}
-        with connection:
-            connection.execute("BEGIN")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                connection.execute(statement)
-            connection.executemany(
-                "INSERT INTO meta VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in meta.items()],
-            )
-
-
-def _compare(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    there = {**_SINCE_THEN, **there}
-    for key, value in here.items():
-        if there.get(key) != value:
-            raise LedgerError(
-                f"{str(path)!r} holds a run with {key} {there.get(key)!r}, "
-                f"not {value!r}; write to another --out."
-            )
+    layout = _LAYOUT
 
 
 def _votes(votes: Votes | None) -> dict[int, float]:
@@ -345,48 +225,6 @@ def _squares(votes: Votes | None) -> dict[int, float]:
 
 def _paired(sums: Mapping[int, float], squares: Mapping[int, float]) -> str:
     """JSON of votes, with the squares beside them if they are soft."""
+    if not sums:
+        return "{}"
     return json.dumps({k: [v, squares[k]] for k, v in sums.items()} if squares else dict(sums))
-
-
-def _read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
-    try:
-        pairs = connection.execute("SELECT key, value FROM meta").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise _unreadable(path, error) from None
-    meta = {key: json.loads(value) for key, value in pairs}
-    check_format(path, "ledger", meta.get("format"), FORMAT)
-    return meta
-
-
-def check_format(path: Path, what: str, found: object, known: str) -> None:
-    """Refuses a format of another version.
-
-    Raises:
-        LedgerError: If the format found in the file is not the one known here.
-    """
-    if found != known:
-        raise LedgerError(
-            f"{str(path)!r} has {what} format {found!r}, this version reads {known!r}; "
-            f"use the version of radii that wrote it."
-        )
-
-
-def may_be_sqlite(path: Path) -> bool:
-    """Whether a file is a SQLite database by its first bytes, or empty."""
-    with path.open("rb") as file:
-        return file.read(16) in (b"", b"SQLite format 3\0")
-
-
-def _unreadable(path: Path, error: sqlite3.DatabaseError) -> LedgerError:
-    """What to say of a file that SQLite cannot read as a ledger."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
-    if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):  # no table called meta, no database
-        return _no_ledger(path)
-    return LedgerError(
-        f"{str(path)!r} cannot be opened: {error}; if a run was broken off, its last rows are in "
-        f"a file ending in -wal: copy both to a folder that can be written."
-    )
-
-
-def _no_ledger(path: Path) -> LedgerError:
-    return LedgerError(f"{str(path)!r} is not a ledger of radii; choose another file.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +16,12 @@ from torch import Tensor, nn
 from radii.bounds import BOUNDS
 from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
-from radii.errors import DataError
+from radii.evaluation._described import check_fit, notes_of
 from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
 from radii.evaluation.outlook import PILOT, Outlook, outlook, spread
-from radii.evaluation.seeds import training_of
 from radii.models import Agreement, Base, Compiled, InPrecision
 from radii.noise import NOISES, Generators, Stream
-from radii.provenance import git_revision, versions
 from radii.records import Counts, FloatArray, IntArray, Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.stopping import STOPS
@@ -177,7 +174,7 @@ class Run:
         plan = self.plan.under(self.smoothed.noise)
         plan.check(self.smoothed.num_classes, self.smoothed.vote)
         indices = self.subset.indices(len(self.dataset))
-        self._check_fit(indices)
+        check_fit(self.smoothed, self.dataset, indices)
         if plan.seed is None and path is not None and _holds_run(path):
             plan = replace(plan, seed=Ledger(path).meta["seed"])
         return plan.seeded(), chosen, indices
@@ -185,24 +182,6 @@ class Run:
     def _inputs(self, indices: list[int]) -> Iterator[tuple[int, Tensor]]:
         for index in indices:
             yield index, self.dataset[index][0]
-
-    def _check_fit(self, indices: IntArray) -> None:
-        """Refuses inputs and labels that the base classifier was not made for."""
-        shape, given = self.smoothed.input_shape, self.dataset.input_shape
-        if shape is not None and shape != given:
-            raise DataError(
-                f"inputs of {self.dataset.reference} must have shape {shape}, "
-                f"which the base classifier takes, got {given}."
-            )
-        labels = self.dataset.labels[indices]
-        outside = (labels < 0) | (labels >= self.smoothed.num_classes)
-        if outside.any():
-            first = int(np.flatnonzero(outside)[0])
-            raise DataError(
-                f"label of input {indices[first]} must be in [0, {self.smoothed.num_classes}), "
-                f"the classes of the base classifier, got {labels[first]}; "
-                f"give a data set with the classes that it was trained on."
-            )
 
     def _spec(self, plan: SamplingPlan, certificate: Certificate) -> dict[str, Any]:
         device = self.smoothed.resolve_device()
@@ -230,18 +209,11 @@ class Run:
 
     def _notes(self, certificate: Certificate) -> dict[str, Any]:
         device = self.smoothed.resolve_device()
-        cuda = device.type == "cuda"
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         return {
-            "base": self.base.reference,
-            **training_of(self.base.details),
-            "data": self.dataset.reference,
+            **notes_of(self.base, self.dataset, name),
             "domain": certificate.domain,
-            "data_examples": len(self.dataset),
-            "class_names": list(self.dataset.class_names),
-            "versions": versions(),
-            "git_revision": git_revision(),
-            "device_name": torch.cuda.get_device_name(device) if cuda else "cpu",
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "input_shape": list(self.dataset.input_shape),
         }
 
 

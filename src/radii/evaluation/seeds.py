@@ -13,7 +13,7 @@ _BESIDE_TRAINING = ("seed", "sha256", "data", "versions", "git_revision", "expor
 # The same of a ledger's meta.
 _BESIDE_RUN = (
     *("seed", "base_seed", "base_sha256", "base", "data", "versions", "git_revision"),
-    *("device_name", "created", "label_agreement"),
+    *("device_name", "created", "label_agreement", "input_shape"),
 )
 
 
@@ -45,4 +45,18 @@ def likeness(meta: Mapping[str, Any]) -> str | None:
     if "base_training" not in meta:
         return None
     same = {key: value for key, value in meta.items() if key not in _BESIDE_RUN}
+    if "imported" in same:
+        same["imported"] = same["imported"]["layout"]
+    if "reread_of" in same:
+        same["reread_of"] = {key: v for key, v in same["reread_of"].items() if key != "run"}
     return json.dumps(same, sort_keys=True)
+
+
+def base_of(meta: Mapping[str, Any]) -> object:
+    """What tells the base classifier of a run from others; an imported run tells only its file."""
+    return meta["imported"]["sha256"] if "imported" in meta else meta["base_sha256"]
+
+
+def run_of(meta: Mapping[str, Any]) -> object:
+    """What tells a run from others with the same `likeness`: base classifier and sampling seed."""
+    return base_of(meta), meta.get("seed")

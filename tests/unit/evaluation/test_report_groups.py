@@ -72,6 +72,12 @@ def test_a_mean_of_shares_is_that_of_the_counts():
     assert Mean.of_shares([1 / 3, 1 / 3], 3) == Mean(1 / 3, 0.0)
 
 
+BEFORE = {
+    **{"alpha": 0.001, "bound": "clopper_pearson", "certificate": "gaussian_l2", "norm": "l2"},
+    "claim": "another",
+}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -102,12 +108,23 @@ def test_runs_that_differ_in_more_than_seeds_are_not_one_group(tmp_path, changes
         {"versions": {"radii": "9"}, "git_revision": "ab+", "created": "later"},
         {"base": "elsewhere", "data": "/copy/of/mnist", "device_name": "another"},
         {"label_agreement": {"with": "float32", "share": 0.99, "draws": 1000}},
+        {"input_shape": [1, 28, 28]},
     ],
 )
 def test_what_may_differ_in_a_group(tmp_path, changes):
     (first,) = sweep(tmp_path / "a", RUNS[:1])
     (second,) = sweep(tmp_path / "b", RUNS[1:2], base_seed=8, base_sha256="ff" * 32, **changes)
     assert grouped(first, second) == [(0, 1)]
+
+
+def test_readings_of_runs_are_a_group_of_their_own(tmp_path):
+    paths = sweep(tmp_path, RUNS[:2], alpha=0.01)
+    read = [
+        sweep(tmp_path / name, RUNS[:2], alpha=0.01, reread_of={**BEFORE, "run": name})
+        for name in ("a", "b")
+    ]
+    assert grouped(read[0][0], read[1][1]) == [(0, 1)]  # the paths of their parents differ
+    assert grouped(*paths, *read[0]) == [(0, 1), (2, 3)]
 
 
 def test_runs_on_other_inputs_are_not_one_group(tmp_path):
@@ -196,7 +213,7 @@ def test_an_infinite_acr_of_one_run(tmp_path):
     assert group["acr"] == {"mean": None, "deviation": None}
     assert group["standard_accuracy"] == {"mean": 1.0, "deviation": 0.0}
     assert "| ACR | \N{INFINITY} |" in as_markdown(report)
-    assert r"mean of 2 runs & $\infty$ & 100.0" in as_latex(report)
+    assert r"mean of 2 runs & $\infty$ & $100.0_{\pm 0.0}$" in as_latex(report)
 
 
 def test_csv_has_lines_of_groups_after_those_of_runs(report):
@@ -218,7 +235,7 @@ def test_csv_has_lines_of_groups_after_those_of_runs(report):
 def test_means_are_floored_and_deviations_rounded_up(report):
     text = as_markdown(report)
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) == 3
+    assert len(tables) == 4 + 5  # runs, accuracies, groups, pA; and the classes of each run
     assert tables[2].splitlines()[0] == (
         "| Runs that differ only in their seeds | gaussian under gaussian:sigma=0.5 |"
     )
@@ -228,11 +245,9 @@ def test_means_are_floored_and_deviations_rounded_up(report):
     assert "| Certified at 0.65 (%) | 58.3 ± 38.2 |" in text  # 58.33 and 38.18
     latex = as_latex(report)
     assert r"gaussian under gaussian:sigma=0.5, mean of 3 runs & " in latex
-    assert (
-        r"{\scriptsize $\pm$ 25.0} & {\scriptsize $\pm$ 38.2} & {\scriptsize $\pm$ 25.0}" in latex
-    )
+    assert r"& $75.0_{\pm 25.0}$ & $58.3_{\pm 38.2}$ & " in latex
     rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
-    assert [line.count("&") for line in rows[1:]] == [4] * (1 + 2 * 6)
+    assert [line.count("&") for line in rows[1:]] == [4] * (1 + 2 * 5 + 1)
     assert re.search(r"<td>58\.3 ± 38\.2</td>", as_html(report))
 
 
@@ -268,7 +283,7 @@ def test_runs_of_a_group_share_its_colour(report):
     (axes,) = figure(report).axes
     assert [line.get_color() for line in axes.lines] == [colour_of(i) for i in range(3)]
     heads = re.findall(r'<th scope="col"><span class="run">.*?--run-(\d)', as_html(report))
-    assert heads == [*"01112", "1", *"01112"]  # summary, groups, certified accuracy
+    assert heads == ["1", *"01112", *"01112"]  # groups, certified accuracy, details
 
 
 def test_shares_at_once_are_those_one_by_one():

@@ -28,14 +28,16 @@ def no_constant(name):
 def test_json_has_the_documented_keys_and_unrounded_numbers(report):
     text = as_json(report)
     content = json.loads(text, parse_constant=no_constant)
-    assert list(content) == ["runs", "groups"]
-    assert content["groups"] == []
+    assert list(content) == ["runs", "groups", "attacks", "audits"]
+    assert content["groups"] == content["attacks"] == content["audits"] == []
     for run, summary in zip(content["runs"], report.summaries, strict=True):
         assert set(run) == {
             *("run", "noise", "norm", "n0", "n", "alpha", "bound", "stop"),
             *("certificate", "examples"),
             *("standard_accuracy", "abstention_rate", "acr", "acr_se", "samples_total"),
-            "certified_accuracy",
+            *("certified_accuracy", "sentence", "expected", "coverage", "acr_interval"),
+            *("median_radius", "radius_quantiles", "pA_lower", "per_class", "unanimous"),
+            "seconds_total",
         }
         assert run["acr"] == summary.acr == 1.2399 / 3
         assert run["samples_total"] == 3300
@@ -57,6 +59,36 @@ def test_json_has_no_infinity(tmp_path):
     assert run["acr_se"] is None
 
 
+def test_json_has_all_that_the_page_has(report):
+    run = json.loads(as_json(report))["runs"][0]
+    summary = report.summaries[0]
+    assert (run["expected"], run["coverage"], run["unanimous"]) == (3, "complete", 0)
+    assert run["median_radius"] == 0
+    assert run["seconds_total"] == 0.75
+    assert run["acr_interval"] == {
+        "lower": summary.acr_interval.lower,
+        "upper": summary.acr_interval.upper,
+    }
+    assert run["acr_interval"]["lower"] <= run["acr"] <= run["acr_interval"]["upper"]
+    assert run["radius_quantiles"][-1] == {"share": 0.9, "radius": 1.2399}
+    found = run["pA_lower"]
+    assert sum(found["right"] + found["wrong"] + found["abstained"]) == 3
+    assert found["abstained"][0] == 1  # its bound is .45
+    (of_class,) = run["per_class"]
+    assert (of_class["class"], of_class["name"], of_class["examples"]) == (0, "0", 3)
+    assert of_class["acr"] == run["acr"]
+    assert of_class["certified_accuracy"] == run["certified_accuracy"]
+
+
+def test_many_inputs_have_no_bootstrap_interval(tmp_path, monkeypatch):
+    path = write(tmp_path / "a", ROWS)
+    monkeypatch.setattr("radii.evaluation.report.report.BOOTSTRAP_INPUTS", 2)
+    report = Report.of([path])
+    assert json.loads(as_json(report))["runs"][0]["acr_interval"] is None
+    assert "| 95 % interval of ACR | - |" in as_markdown(report)
+    assert next(csv.DictReader(io.StringIO(as_csv(report))))["acr_lower"] == ""
+
+
 def test_csv_has_a_line_a_run_and_radius(report):
     lines = list(csv.DictReader(io.StringIO(as_csv(report))))
     assert len(lines) == 6
@@ -68,6 +100,9 @@ def test_csv_has_a_line_a_run_and_radius(report):
         *(share.value, share.lower, share.upper),
     ]
     assert float(last["acr"]) == 1.2399 / 3
+    assert (float(last["median_radius"]), float(last["seconds_total"])) == (0, 0.75)
+    ends = report.summaries[1].acr_interval
+    assert (float(last["acr_lower"]), float(last["acr_upper"])) == (ends.lower, ends.upper)
 
 
 def test_csv_leaves_what_has_no_value_empty(tmp_path):
@@ -79,6 +114,9 @@ def test_csv_leaves_what_has_no_value_empty(tmp_path):
 def test_markdown_tables_are_whole_and_floored(report):
     text = as_markdown(report)
     tables = [line for line in text.splitlines() if line.startswith("|")]
+    per_class = re.findall(r"by true class:\n\n((?:\|.*\n)+)", text)
+    assert len(per_class) == 2
+    tables = [line for line in tables if not any(line in each for each in per_class)]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {4}
     assert "| ACR | 0.413 | 0.413 |" in text  # 0.4133
     assert "| Standard accuracy (%) | 33.3 | 33.3 |" in text
@@ -98,6 +136,19 @@ def test_latex_is_balanced_escaped_and_floored(report):
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
     assert "gaussian:sigma=0.5 & 0.413 & 33.3 & 33.3 & 33.3" in text
     assert all(f"% {caveat}" in text for caveat in report.caveats)
+
+
+def test_latex_has_the_best_in_bold_among_runs_that_can_be_compared(tmp_path):
+    better = [row(0, 2.0), *ROWS[1:]]
+    paths = [
+        write(tmp_path / "a", ROWS),
+        write(tmp_path / "b", better),
+        write(tmp_path / "c", [row(0, 9.0)]),  # on other inputs
+        write(tmp_path / "d", better, n=2000),
+    ]
+    text = as_latex(Report.of(paths, [0, 1.5]))
+    assert text.count(r"\textbf") == 2
+    assert r"& \textbf{0.666} & 33.3 & \textbf{33.3} \\" in text
 
 
 def test_latex_escapes_paths(tmp_path):

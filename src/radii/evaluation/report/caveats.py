@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from radii.evaluation.readings import sentences
 from radii.evaluation.report.groups import Group, groups_of
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ def caveats(runs: Sequence[Summary]) -> list[str]:
     Args:
         runs: At least one.
     """
+    again = sentences(run.meta for run in runs)
     single = [sentence for run in runs for sentence in _of_one(run, _name(run, runs))]
     of_groups = [sentence for group in groups_of(runs) for sentence in _of_group(group)]
-    return single + _between(runs) + of_groups + _of_acr(runs)
+    return again + single + _between(runs) + of_groups + _of_acr(runs)
 
 
 def _of_one(run: Summary, name: str) -> list[str]:
@@ -42,6 +45,7 @@ def _of_one(run: Summary, name: str) -> list[str]:
             f"{name} does not say which inputs of which data set it covers. "
             f"Its numbers are those of the {run.examples:,} inputs in it and of no others."
         )
+    said += _of_import(run, name)
     if run.meta.get("vote") == "soft":
         said.append(
             f"{name} adds up softmax scores in place of votes: what it certifies is another "
@@ -59,6 +63,23 @@ def _of_one(run: Summary, name: str) -> list[str]:
             f"a radius says nothing about other points of the ball."
         )
     return said
+
+
+def _of_import(run: Summary, name: str) -> list[str]:
+    imported = run.meta.get("imported")
+    if imported is None:
+        return []
+    said = (
+        f"{name} was imported: its radii are those that were published, as they were rounded, and "
+        f"its votes are not known."
+    )
+    unfit = imported.get("fit_no_count", 0)
+    if unfit:
+        said += (
+            f" {unfit:,} of its radii are none that n={run.n:,} votes at alpha={run.alpha} can "
+            f"give, so n or alpha were others."
+        )
+    return [said]
 
 
 def _between(runs: Sequence[Summary]) -> list[str]:
@@ -104,12 +125,13 @@ def _of_group(group: Group) -> list[str]:
 def _of_acr(runs: Sequence[Summary]) -> list[str]:
     said = []
     for run in runs:
-        infinite = sum(math.isinf(radius) for radius in run.outcomes.correct_radius)
+        infinite = int(np.isinf(run.outcomes.correct_radius).sum())
         if infinite:
             said.append(
                 f"{_name(run, runs)} has an infinite ACR, because {infinite:,} of its "
                 f"{run.examples:,} inputs have an infinite radius."
             )
+    votes = {run.meta.get("reread_of", {}).get("run", run.run): id(run) for run in reversed(runs)}
     fixed = [run for run in runs if run.bound != "exact" and run.stop == "never"]
     if not fixed:
         return said
@@ -118,7 +140,7 @@ def _of_acr(runs: Sequence[Summary]) -> list[str]:
         f"{run.unanimous:,} of {run.examples:,} inputs"
         + (f" in {run.run}" if len(runs) > 1 else "")
         for run in fixed
-        if run.unanimous
+        if run.unanimous and id(run) in votes.values()  # readings of one run have its votes
     ]
     if capped:
         grows += (

@@ -1,23 +1,23 @@
-"""Certified accuracy against radius, and how the radii of each run are spread."""
+"""Accuracy against radius, certified and under attack, and how the radii of each run are spread."""
 
 from __future__ import annotations
 
 import io
-import math
 import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from radii.evaluation.metrics import certified_accuracy, certified_shares
-from radii.evaluation.report.groups import Group
+from radii.evaluation.report.attack_figure import draw_attacks
+from radii.evaluation.report.curves import Curve, certified_end, curves_of, end_of
 from radii.evaluation.report.norms import symbol
+from radii.evaluation.report.report import Report
 from radii.evaluation.report.style import FAINT, INK, colour_of, dashes_of, settings
-from radii.evaluation.report.summary import Report, Summary
-from radii.records import FloatArray
+from radii.evaluation.report.summary import Summary
 
 _WIDTH = 5.6  # inches: text stays legible on a phone
 _LETTERS = 62  # in a line of that width
@@ -25,43 +25,33 @@ _BINS = 40
 
 
 def figure(report: Report) -> Figure:
-    """Certified accuracy against radius, a curve a run, or a group of runs.
+    """Accuracy against radius: a curve a run, or a group of runs, and a dashed one an attack run.
 
-    Each curve is the exact step function: it falls just after the radius of each input that is
-    certified right. The band is the 95 % interval at each radius on its own. The curve of a group
-    is the mean of those of its runs, and the band one standard deviation to either side.
+    Each curve of a certified run is the exact step function: it falls just after the radius of each
+    input that is certified right. The band is the 95 % interval at each radius on its own. The
+    curve of a group is the mean of those of its runs, and the band one standard deviation to either
+    side. For the curves of attack runs see `attack_figure.py`.
     """
     with settings():
-        labels = [_folded(label) for label in _labels(report)]
+        end = end_of(report)
+        curves = curves_of(report, end)
+        labels = [_folded(curve.label) for curve in curves]
         lines = sum(1 + label.count("\n") for label in labels)
         drawn = Figure(figsize=(_WIDTH, 3.1 + 0.18 * lines), layout="constrained")
         axes = drawn.add_subplot()
-        end = _end(report.summaries)
-        for position, line in enumerate(report.lines):
-            x = _steps(line.runs if isinstance(line, Group) else [line], end)
-            value, lower, upper = _curve(line, x)
-            colour = colour_of(position)
-            axes.fill_between(
-                x,
-                100 * lower,
-                100 * upper,
-                step="pre",
-                color=colour,
-                alpha=0.16 if len(report.lines) < 4 else 0.08,
-                linewidth=0,
-            )
-            axes.step(
-                x,
-                100 * value,
-                where="pre",
-                color=colour,
-                linestyle=dashes_of(position),
-                linewidth=1.8,
-            )
-        axes.set(xlim=(0, end), ylim=(0, 100))
-        axes.set_xlabel(_radius_axis(report.summaries))
-        axes.set_ylabel("certified accuracy (% of inputs)")
-        legend = drawn.legend(axes.lines, ["?"] * len(axes.lines), loc="outside lower center")
+        certified = [curve for curve in curves if curve.kind == "certified"]
+        handles = [_drawn(axes, report, curve) for curve in certified]
+        handles += draw_attacks(axes, report, curves[len(certified) :])
+        axes.set(xlim=(0, end), ylim=(0, 100 if not report.attacks else 103))
+        axes.set_yticks(range(0, 101, 20))
+        norms = [run.norm for run in report.summaries] + [a.measured_norm for a in report.attacks]
+        if report.attacks:
+            axes.set_xlabel(_radius_axis("radius", norms))
+            axes.set_ylabel("accuracy (% of inputs)")
+        else:
+            axes.set_xlabel(_radius_axis("certified radius", norms))
+            axes.set_ylabel("certified accuracy (% of inputs)")
+        legend = drawn.legend(handles, ["?"] * len(handles), loc="outside lower center")
         for text, label in zip(legend.get_texts(), labels, strict=True):
             text.set_text(label)  # matplotlib would leave out a label that begins with _
         _settle(drawn)
@@ -72,13 +62,13 @@ def distribution(report: Report) -> Figure:
     """How many inputs got which radius, a panel a run; wrong and abstained ones stand left of 0."""
     with settings():
         runs = report.summaries
-        end = _end(runs)
+        end = certified_end(runs)
         drawn = Figure(figsize=(_WIDTH, 0.6 + 1.2 * len(runs)), layout="constrained")
         panels = drawn.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
         for position, (axes, summary) in enumerate(zip(panels, runs, strict=True)):
             _bars(axes, summary, end, colour_of(report.line_of[position]))
             axes.set_title(_folded(report.labels[position]), loc="left", fontsize=9)
-        panels[-1].set_xlabel(_radius_axis(runs))
+        panels[-1].set_xlabel(_radius_axis("certified radius", [run.norm for run in runs]))
         drawn.supylabel("inputs", fontsize=9)
         _settle(drawn)
     return drawn
@@ -99,6 +89,34 @@ def as_png(figure: Figure, dpi: int = 200) -> bytes:
     with settings():
         figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
+
+
+def _drawn(axes: Axes, report: Report, curve: Curve) -> Line2D:
+    """The curve and the band of a line of the report."""
+    band = curve.at(curve.steps)
+    assert band.lower is not None
+    assert band.upper is not None
+    colour = colour_of(curve.colour)
+    faded = 0.5 if report.envelope else 1.0
+    axes.fill_between(
+        curve.steps,
+        100 * band.lower,
+        100 * band.upper,
+        step="pre",
+        color=colour,
+        alpha=faded * (0.16 if len(report.lines) + len(report.attacks) < 4 else 0.08),
+        linewidth=0,
+    )
+    (line,) = axes.step(
+        curve.steps,
+        100 * band.value,
+        where="pre",
+        color=colour,
+        alpha=faded,
+        linestyle="solid" if report.attacks else dashes_of(curve.colour),
+        linewidth=1.8,
+    )
+    return line
 
 
 def _settle(figure: Figure) -> None:
@@ -136,48 +154,11 @@ def _bars(axes: Axes, summary: Summary, end: float, colour: str) -> None:
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= end])
 
 
-def _end(runs: Sequence[Summary]) -> float:
-    """Where the radius axis ends: a little after the last finite step of any run."""
-    finite = [r for run in runs for r in run.outcomes.correct_radius if math.isfinite(r)]
-    return 1.04 * max(finite, default=0.0) or 1.0
-
-
-def _labels(report: Report) -> list[str]:
-    """A label for each line."""
-    of_runs = dict(zip(report.line_of, report.labels, strict=True))
-    of_groups = iter(report.group_names)
-    return [
-        f"{next(of_groups)}, n={line.first.n:,}, alpha={line.first.alpha}: mean ± standard "
-        f"deviation of {len(line.runs)} runs"
-        if isinstance(line, Group)
-        else of_runs[position]
-        for position, line in enumerate(report.lines)
-    ]
-
-
-def _curve(line: Summary | Group, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Certified accuracy at radii `(steps,)`, and the ends of its band."""
-    if isinstance(line, Group):
-        shares = np.stack([certified_shares(run.outcomes, x) for run in line.runs])
-        mean, deviation = shares.mean(axis=0), shares.std(axis=0, ddof=1)
-        return mean, np.maximum(mean - deviation, 0), np.minimum(mean + deviation, 1)
-    found = certified_accuracy(line.outcomes, x.tolist())
-    value, lower, upper = ([getattr(s, key) for s in found] for key in ("value", "lower", "upper"))
-    return np.array(value), np.array(lower), np.array(upper)
-
-
-def _steps(runs: Sequence[Summary], end: float) -> FloatArray:
-    """0, every radius at which a curve falls, and the end of the axis."""
-    radii = np.concatenate([run.outcomes.correct_radius for run in runs])
-    return np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)], [end]]))
-
-
 def _folded(label: str) -> str:
     """The label in lines that fit into the figure."""
     return "\n".join(textwrap.wrap(label, _LETTERS))
 
 
-def _radius_axis(runs: Sequence[Summary]) -> str:
-    norms = sorted({run.norm for run in runs})
-    named = " or ".join(map(symbol, norms))
-    return f"certified radius, {named} norm, in the units of the input"
+def _radius_axis(what: str, norms: Sequence[str]) -> str:
+    named = " or ".join(map(symbol, sorted(set(norms))))
+    return f"{what}, {named} norm, in the units of the input"

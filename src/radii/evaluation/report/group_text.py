@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from radii.evaluation.report.groups import Group, Mean
-from radii.evaluation.report.summary import Report
+from radii.evaluation.report.report import Report
 from radii.rounding import ceiled, exact, floored, percent_ceiled, percent_floored
 
 _CLAIM = ("noise", "norm", "n0", "n", "alpha", "bound", "stop", "certificate", "examples")

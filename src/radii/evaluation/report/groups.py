@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from radii.evaluation.seeds import likeness
+from radii.evaluation.seeds import base_of, likeness, run_of
 
 if TYPE_CHECKING:
     from radii.evaluation.report.summary import Summary
@@ -88,7 +88,7 @@ class Group:
     @property
     def bases(self) -> int:
         """How many base classifiers they have; fewer than runs where one was certified twice."""
-        return len({run.meta["base_sha256"] for run in self.runs})
+        return len({base_of(run.meta) for run in self.runs})
 
     @property
     def name(self) -> str:
@@ -107,7 +107,7 @@ def groups_of(runs: Sequence[Summary]) -> tuple[Group, ...]:
         key = likeness(run.meta)
         if key is not None:
             members = alike.setdefault((key, run.indices), {})
-            members.setdefault((run.meta["base_sha256"], run.meta["seed"]), position)
+            members.setdefault(run_of(run.meta), position)
     return tuple(
         Group.of([runs[position] for position in members.values()], list(members.values()))
         for members in alike.values()

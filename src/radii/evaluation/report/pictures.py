@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,26 +112,38 @@ def pictures_of(ledger: Recorded, dataset: Dataset) -> list[Picture]:
     Raises:
         DataError: If the run is about another data set.
     """
-    if len(dataset.input_shape) != 3 or dataset.input_shape[0] not in (1, 3):
+    if not is_picture(dataset.input_shape):
         return []
     if not {"data_fingerprint", "seed", "block"} <= ledger.meta.keys():
         return []
-    there = ledger.meta["data_fingerprint"]
-    if there != dataset.fingerprint:
-        raise DataError(
-            f"{dataset.reference!r} is not the data set of {str(ledger.path)!r}, which names "
-            f"{ledger.meta.get('data')!r} with fingerprint {there!r}, got {dataset.fingerprint!r}; "
-            f"give the data set that was certified, or leave the pictures out."
-        )
+    check_same(dataset, ledger.meta, ledger.path)
     chosen = choose(list(ledger.rows(votes=False)))
     return [_picture(role, ledger.row(row.index), ledger, dataset) for role, row in chosen]
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """Whether inputs of this shape are images of one or three channels."""
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
+def check_same(dataset: Dataset, meta: Mapping[str, Any], path: Path) -> None:
+    """Refuses a data set that is not the one of a run.
+
+    Raises:
+        DataError: If its fingerprint is another than the run's.
+    """
+    there = meta["data_fingerprint"]
+    if there != dataset.fingerprint:
+        raise DataError(
+            f"{dataset.reference!r} is not the data set of {str(path)!r}, which names "
+            f"{meta.get('data')!r} with fingerprint {there!r}, got {dataset.fingerprint!r}; "
+            f"give the data set of the run, or leave the pictures out."
+        )
 
 
 def _picture(role: str, row: Row, ledger: Recorded, dataset: Dataset) -> Picture:
     x, _ = dataset[row.index]
     names = dataset.class_names
-    draws = max(1, sum(row.n_votes.values()))
-    ranked = sorted(row.n_votes.items(), key=lambda pair: (-pair[1], pair[0]))[:_BARS]
     return Picture(
         role=role,
         index=row.index,
@@ -138,13 +151,20 @@ def _picture(role: str, row: Row, ledger: Recorded, dataset: Dataset) -> Picture
         prediction=None if row.prediction is None else names[row.prediction],
         correct=row.prediction == row.label,
         radius=floored(row.radius, 3),
-        clean=_png(x.numpy()),
-        noisy=tuple(_png(copy) for copy in noisy_copies(ledger, x, row.index, _COPIES)),
-        votes=tuple(Bar(names[label], round(votes), votes / draws) for label, votes in ranked),
+        clean=png(x.numpy()),
+        noisy=tuple(png(copy) for copy in noisy_copies(ledger, x, row.index, _COPIES)),
+        votes=bars_of(row.n_votes, names),
     )
 
 
-def _png(image: npt.NDArray[Any]) -> str:
+def bars_of(votes: Mapping[int, float], names: Sequence[str]) -> tuple[Bar, ...]:
+    """The classes with most votes, as shares of all votes."""
+    draws = max(1, sum(votes.values()))
+    ranked = sorted(votes.items(), key=lambda pair: (-pair[1], pair[0]))[:_BARS]
+    return tuple(Bar(names[label], round(count), count / draws) for label, count in ranked)
+
+
+def png(image: npt.NDArray[Any]) -> str:
     """A data URI of an image `(channels, height, width)`, each pixel a block of pixels if small."""
     pixels = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8).transpose(1, 2, 0)
     side = max(pixels.shape[:2])

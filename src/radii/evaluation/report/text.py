@@ -5,29 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Sequence
 
 from radii.evaluation.metrics import Share
-from radii.evaluation.report import group_text
-from radii.evaluation.report.summary import Report, Summary
-from radii.rounding import (
-    ceiled,
-    exact,
-    floored,
-    percent_ceiled,
-    percent_floored,
-)
-
-_FIELDS = (
-    *("run", "noise", "norm", "n0", "n", "alpha", "bound", "stop", "certificate", "examples"),
-    *("standard_accuracy", "abstention_rate", "acr", "acr_se", "samples_total"),
-)
-_HEADINGS = (
-    *("Run", "Noise", "Norm", "n0", "n", "alpha", "Bound", "Stop", "Certificate", "Inputs"),
-    *("Standard accuracy (%)", "Abstained (%)", "ACR", "SE of ACR", "Draws"),
-)
+from radii.evaluation.report import attack_text, audit_text, group_text, projection_text, run_text
+from radii.evaluation.report.columns import columns_of
+from radii.evaluation.report.report import Report
+from radii.evaluation.report.sentences import sentence_of
+from radii.rounding import exact, percent_ceiled, percent_floored
 
 
 def as_json(report: Report) -> str:
@@ -35,22 +21,35 @@ def as_json(report: Report) -> str:
 
     The keys are `runs`, and in each of them `run`, `noise`, `norm`, `n0`, `n`, `alpha`, `bound`,
     `stop`, `certificate`, `examples`, `standard_accuracy`, `abstention_rate`, `acr`, `acr_se`,
-    `samples_total` and `certified_accuracy`, a list of `radius`, `value`, `lower` and `upper`.
+    `samples_total` and `certified_accuracy`, a list of `radius`, `value`, `lower` and `upper`; then
+    `sentence`, `expected`, `coverage`, `acr_interval`, `median_radius`, `radius_quantiles`,
+    `pA_lower`, `per_class`, `unanimous` and `seconds_total`.
 
     Beside `runs` stands `groups`: in each `name`, `runs` (paths), `base_classifiers` (how many),
     the common `noise` to `examples`, `base_training`, and `mean` and `deviation` of
     `standard_accuracy`, `abstention_rate`, `acr` and at each radius of `certified_accuracy`.
+
+    `attacks` has an entry an attack run, and `audits` one a pair of runs of one classifier; both
+    are empty without attack runs. `envelope` and `projections` are there if the report was asked
+    for them, and a run that was read again has `reread_of`. Their keys
+    are in the documentation.
     """
     runs = []
     for summary in report.summaries:
-        run = {name: getattr(summary, name) for name in _FIELDS}
-        run["acr"] = summary.acr if math.isfinite(summary.acr) else None
-        run["certified_accuracy"] = [
-            {"radius": radius, "value": share.value, "lower": share.lower, "upper": share.upper}
-            for radius, share in summary.certified_accuracy
-        ]
+        run = run_text.plain(summary)
+        if "reread_of" in summary.meta:
+            run["reread_of"] = summary.meta["reread_of"]
         runs.append(run)
-    content = {"runs": runs, "groups": group_text.plain(report)}
+    content: dict[str, object] = {
+        "runs": runs,
+        "groups": group_text.plain(report),
+        "attacks": attack_text.plain(report),
+        "audits": audit_text.plain(report),
+    }
+    if report.projections:
+        content["projections"] = projection_text.plain(report)
+    if report.envelope:
+        content["envelope"] = attack_text.plain_envelope(report)
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
@@ -59,39 +58,100 @@ def as_csv(report: Report) -> str:
 
     Then one line a group and radius: means over its runs, of which `runs` says how many there are,
     and their standard deviations.
+
+    Where there are attack runs, columns of their own stand at the right, filled in one line an
+    attack run and radius after all others; in these the columns of certification are empty.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     deviations = group_text.DEVIATIONS
-    columns = (*_FIELDS, "radius", "certified_accuracy", "lower", "upper", "runs", *deviations)
-    writer.writerow(columns)
+    of_share = ("radius", "certified_accuracy", "lower", "upper", "runs")
+    columns = (*run_text.FIELDS, *of_share, *deviations, *run_text.MORE)
+    more = attack_text.COLUMNS if report.attacks else ()
+    writer.writerow([*columns, *more])
     for summary in report.summaries:
-        of_run = [getattr(summary, name) for name in _FIELDS]
+        of_run = [getattr(summary, name) for name in run_text.FIELDS]
+        right_of_it = [*run_text.more(summary), *([""] * len(more))]
         for radius, share in summary.certified_accuracy:
             interval = (share.value, share.lower, share.upper)
-            writer.writerow([*of_run, radius, *interval, 1, *("" for _ in deviations)])
-    for record in group_text.records(report):
-        writer.writerow([record.get(column) for column in columns])
+            empty = [""] * len(deviations)
+            writer.writerow([*of_run, radius, *interval, 1, *empty, *right_of_it])
+    for record in (*group_text.records(report), *attack_text.records(report)):
+        writer.writerow([record.get(column) for column in (*columns, *more)])
     return out.getvalue()
 
 
 def as_markdown(report: Report) -> str:
-    """Two tables, one more if there are groups, and the caveats; radii and accuracies floored."""
-    numbers = [_numbers(summary) for summary in report.summaries]
-    columns = [_HEADINGS, *numbers]
-    overview = [[row[0], *map(_markdown, row[1:])] for row in zip(*columns, strict=True)]
+    """Tables of runs, groups, attack runs and audits, as far as there are any, and the caveats.
+
+    Radii and accuracies are floored.
+    """
+    parts = [
+        *(f"**{_markdown(said)}**" for alarm, said in audit_text.sentences(report) if alarm),
+        *(f"{_markdown(run.run)}: {_markdown(sentence_of(run))}" for run in report.summaries),
+        *_markdown_runs(report),
+        *_markdown_groups(report),
+        *_markdown_projections(report),
+        *_markdown_attacks(report),
+        *_markdown_spread(report),
+        "\n".join(f"- {_markdown(caveat)}" for caveat in report.caveats),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_runs(report: Report) -> list[str]:
+    if not report.summaries:
+        return []
+    overview = [[row[0], *map(_markdown, row[1:])] for row in run_text.overview(report)]
     accuracy = [["Radius", *map(_markdown, report.names)]]
     for position, radius in enumerate(exact(report.radii)):
         shares = [summary.certified_accuracy[position][1] for summary in report.summaries]
         accuracy.append([radius, *(f"{_value(share)} [{_interval(share)}]" for share in shares)])
-    parts = [
+    return [
         _pipes(overview),
         "Certified accuracy in percent, with its 95 % interval:",
         _pipes(accuracy),
-        *_markdown_groups(report),
-        "\n".join(f"- {_markdown(caveat)}" for caveat in report.caveats),
     ]
-    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_spread(report: Report) -> list[str]:
+    if not report.summaries:
+        return []
+    (first, *names), *body = run_text.probabilities(report)
+    parts = [
+        "Lower bounds of pA, each to the next one: inputs right / wrong / abstained:",
+        _pipes([[first, *map(_markdown, names)], *body]),
+    ]
+    columns = columns_of(report)
+    for name, run in zip(report.names, report.summaries, strict=True):
+        head, *rows = run_text.classes(run, columns)
+        parts += [
+            f"{_markdown(name)} by true class:",
+            _pipes([head, *([_markdown(row[0]), *row[1:]] for row in rows)]),
+        ]
+    return parts
+
+
+def _markdown_attacks(report: Report) -> list[str]:
+    parts = []
+    if report.attacks:
+        overview, (head, *body) = attack_text.overview(report), attack_text.accuracies(report)
+        parts += [
+            _pipes([[row[0], *map(_markdown, row[1:])] for row in overview]),
+            "Accuracy under attack in percent, with its 95 % interval, and the share abstained on:",
+            _pipes([[head[0], *map(_markdown, head[1:])], *body]),
+        ]
+    said = audit_text.sentences(report)
+    if said:
+        head, *body = audit_text.table(report)
+        parts += [
+            "Audit, certified radii against attacks:",
+            _pipes([head, *(list(map(_markdown, row)) for row in body)]),
+            "\n".join(f"- {_markdown(sentence)}" for _, sentence in said),
+        ]
+    if report.envelope:
+        parts += ["Envelope of all runs:", _pipes(attack_text.envelope(report))]
+    return parts
 
 
 def _markdown_groups(report: Report) -> list[str]:
@@ -102,67 +162,11 @@ def _markdown_groups(report: Report) -> list[str]:
     return ["Mean ± standard deviation over the runs of a group:", _pipes(rows)]
 
 
-def as_latex(report: Report) -> str:
-    """A `tabular` for the package booktabs, a run a line; radii and accuracies are floored.
-
-    Under each accuracy stands its 95 % interval. Below a rule of their own stand groups, a mean
-    with its standard deviation under it. The caveats are comments above the table.
-    """
-    radii = exact(report.radii)
-    lines = [f"% {' '.join(caveat.split())}" for caveat in report.caveats]
-    lines += [
-        "% Certified accuracy in percent with its 95 % interval, and ACR with its standard error.",
-        rf"\begin{{tabular}}{{l{'r' * (len(radii) + 1)}}}",
-        r"\toprule",
-        rf" & & \multicolumn{{{len(radii)}}}{{c}}{{Certified accuracy (\%) at radius}} \\",
-        rf"\cmidrule(l){{3-{len(radii) + 2}}}",
-        rf"Run & ACR & {' & '.join(radii)} \\",
-        r"\midrule",
-    ]
-    for label, summary in zip(report.names, report.summaries, strict=True):
-        shares = [share for _, share in summary.certified_accuracy]
-        error = "" if summary.acr_se is None else rf"$\pm$ {ceiled(summary.acr_se, 3)}"
-        first = [_latex(label), floored(summary.acr, 3), *map(_value, shares)]
-        second = [error, *(f"[{_interval(share)}]" for share in shares)]
-        lines += _pair(first, second)
-    if report.groups:
-        lines += [r"\midrule", "% Mean and standard deviation over runs that differ only in seeds."]
-    for name, group in zip(report.group_names, report.groups, strict=True):
-        above, below = group_text.stacked(group)
-        first = [f"{_latex(name)}, mean of {len(group.runs)} runs", *above]
-        second = [rf"$\pm$ {cell}" if cell else "" for cell in below]
-        lines += _pair(first, second)
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(lines) + "\n"
-
-
-def _pair(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """Two lines of a table in LaTeX, the second in small print and one column to the right."""
-    return [
-        " & ".join(first).replace("∞", r"$\infty$") + r" \\",
-        " & ".join(["", *(rf"{{\scriptsize {cell}}}" for cell in second)]) + r" \\",
-    ]
-
-
-def _numbers(summary: Summary) -> list[str]:
-    """What stands under `_HEADINGS`."""
-    return [
-        summary.run,
-        summary.noise,
-        summary.norm,
-        f"{summary.n0:,}",
-        f"{summary.n:,}",
-        str(summary.alpha),
-        summary.bound,
-        summary.stop,
-        summary.certificate,
-        f"{summary.examples:,}",
-        percent_floored(summary.standard_accuracy),
-        percent_ceiled(summary.abstention_rate),
-        floored(summary.acr, 3),
-        "-" if summary.acr_se is None else ceiled(summary.acr_se, 3),
-        f"{summary.samples_total:,}",
-    ]
+def _markdown_projections(report: Report) -> list[str]:
+    if not report.projections:
+        return []
+    (first, *names), *body = projection_text.table(report)
+    return [_pipes([[first, *map(_markdown, names)], *body])]
 
 
 def _value(share: Share) -> str:
@@ -182,13 +186,3 @@ def _pipes(rows: Sequence[Sequence[str]]) -> str:
 
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
-
-
-def _latex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "[": "{[}",  # after a line's end it would begin an option
-    }
-    return re.sub(r"[\\~^&%$#_{}\[]", lambda found: special.get(found[0], rf"\{found[0]}"), text)

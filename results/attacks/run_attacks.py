@@ -1,0 +1,66 @@
+"""Runs and exports the attacks behind the tables of docs/attacks.md; run again, it goes on.
+
+    python results/attacks/run_attacks.py --bases DIR --work DIR --data-root PATH
+                                  [--only draws defences] [--subset every:50]
+
+DIR under `--bases` holds base classifiers that `radii train` wrote for MNIST: `gaussian`,
+`smoothadv`, `stability`, `trades`, and `other`, from which perturbations are transferred. Each is
+smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by `radii attack` (n = 500,
+alpha = 0.001) into a ledger under `--work` and by `radii export` into this folder, as
+`BASE-ATTACK.parquet`. For the defences it is also certified (n0 = 100, n = 10,000), as
+`BASE-certified.parquet`. `python results/attacks/attack_tables.py` makes the tables from these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from chosen_attacks import SIGMA, TABLES
+
+HERE = Path(__file__).parent
+
+
+def radii(*arguments: object) -> None:
+    """Runs the command line; a failure ends this script."""
+    subprocess.run([sys.executable, "-m", "radii", *map(str, arguments)], check=True)
+
+
+def main() -> None:
+    """Every run that is asked for, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bases", type=Path, required=True, help="folder of base classifiers")
+    parser.add_argument("--work", type=Path, required=True, help="folder for ledgers")
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--subset", help="in place of the one that chosen_attacks.py says")
+    parser.add_argument("--attacks", nargs="+", help="titles in chosen_attacks.py; all by default")
+    options = parser.parse_args()
+    noise = f"gaussian:sigma={SIGMA}"
+    data = ("--data", "mnist", "--data-root", options.data_root, "--noise", noise, "--seed", 0)
+    for table in options.only:
+        bases, attacks = TABLES[table]
+        for attack in attacks:
+            for base in bases:
+                if options.attacks and attack.title not in options.attacks:
+                    continue
+                title = f"{base}-{attack.title}"
+                run = options.work / f"{title}.sqlite"
+                spec = attack.attack.format(source=options.bases / "other")
+                how = ("--draws", attack.draws, "--estimator", attack.estimator)
+                subset = ("--subset", options.subset or attack.subset)
+                where = ("--base", options.bases / base, *data, *subset, "--no-keep", "--out", run)
+                radii("attack", "--attack", spec, "--n", 500, *how, *where)
+                radii("export", run, "--out", HERE / f"{title}.parquet")
+        if table == "defences" and not options.attacks:
+            for base in bases:
+                run = options.work / f"{base}-certified.sqlite"
+                whole = ("--base", options.bases / base, *data, "--subset", "every:20")
+                radii("certify", *whole, "--n", 10_000, "--out", run)
+                radii("export", run, "--out", HERE / f"{base}-certified.parquet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What every run checks and records of its base classifier, its data and the machine."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+
+from radii.data import Dataset
+from radii.errors import DataError
+from radii.evaluation.seeds import training_of
+from radii.models import Base
+from radii.provenance import git_revision, versions
+from radii.records import IntArray
+from radii.smoothing import SmoothedClassifier
+
+
+def check_fit(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray) -> None:
+    """Refuses inputs and labels that the base classifier was not made for.
+
+    Raises:
+        DataError: If shapes or classes differ.
+    """
+    shape, given = smoothed.input_shape, dataset.input_shape
+    if shape is not None and shape != given:
+        raise DataError(
+            f"inputs of {dataset.reference} must have shape {shape}, "
+            f"which the base classifier takes, got {given}."
+        )
+    labels = dataset.labels[indices]
+    outside = (labels < 0) | (labels >= smoothed.num_classes)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        raise DataError(
+            f"label of input {indices[first]} must be in [0, {smoothed.num_classes}), "
+            f"the classes of the base classifier, got {labels[first]}; "
+            f"give a data set with the classes that it was trained on."
+        )
+
+
+def notes_of(base: Base, dataset: Dataset, device_name: str) -> dict[str, Any]:
+    """What a ledger records once, and does not compare."""
+    return {
+        "base": base.reference,
+        **training_of(base.details),
+        "data": dataset.reference,
+        "data_examples": len(dataset),
+        "class_names": list(dataset.class_names),
+        "versions": versions(),
+        "git_revision": git_revision(),
+        "device_name": device_name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,175 @@
+"""The ledger of an attack: one SQLite file a run, with the spec of everything and a row per input.
+
+    meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
+    attacks("index" INTEGER PRIMARY KEY, label INTEGER, clean INTEGER, prediction INTEGER,
+            clean_votes TEXT, votes TEXT, l1 REAL, l2 REAL, linf REAL, queries INTEGER,
+            samples INTEGER, seconds REAL, facts TEXT, x BLOB)
+
+`clean` and `prediction` are NULL where the smoothed classifier abstained. Votes are JSON objects
+from class to votes, with every class that got one; `facts` is one from name to number. `x` is the
+perturbed input, float32 in little-endian order, row by row in the shape `input_shape` of `meta`; it
+is NULL in a run that does not keep its inputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from radii.evaluation import _sqlite
+
+FORMAT = "radii-attack/1"
+_LAYOUT = _sqlite.Layout(
+    format=FORMAT,
+    table="attacks",
+    columns={
+        "index": "INTEGER PRIMARY KEY",
+        "label": "INTEGER NOT NULL",
+        "clean": "INTEGER",
+        "prediction": "INTEGER",
+        "clean_votes": "TEXT NOT NULL",
+        "votes": "TEXT NOT NULL",
+        "l1": "REAL NOT NULL",
+        "l2": "REAL NOT NULL",
+        "linf": "REAL NOT NULL",
+        "queries": "INTEGER NOT NULL",
+        "samples": "INTEGER NOT NULL",
+        "seconds": "REAL NOT NULL",
+        "facts": "TEXT NOT NULL",
+        "x": "BLOB",
+    },
+)
+COLUMNS = tuple(_LAYOUT.columns)[:-1]  # those that a table of text can hold
+
+_LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
+_FLOAT32 = np.dtype("<f4")
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """One input of an attack run; two are equal if all but `x` is.
+
+    Attributes:
+        index: Of the input in its data set.
+        label: The true class, from which the attack drives away.
+        clean: What the smoothed classifier answers at the input, or None where it abstains.
+        prediction: What it answers at the perturbed input, or None where it abstains.
+        clean_votes: Class to votes, at the input.
+        votes: The same at the perturbed input.
+        l1: The l1 norm of the perturbation, in input units.
+        l2: Its l2 norm.
+        linf: Its linf norm.
+        queries: How often the attack asked its model about this input.
+        samples: Draws spent on the predictions, before and after.
+        seconds: Wall-clock time; inputs attacked together share it alike.
+        facts: What else the attack has to say: name to number.
+        x: `(*shape)` float32. The perturbed input; None if it was not kept, or not read.
+    """
+
+    index: int
+    label: int
+    clean: int | None
+    prediction: int | None
+    clean_votes: Mapping[int, int]
+    votes: Mapping[int, int]
+    l1: float
+    l2: float
+    linf: float
+    queries: int
+    samples: int
+    seconds: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+    x: npt.NDArray[np.float32] | None = field(default=None, compare=False)
+
+    @property
+    def success(self) -> bool:
+        """Whether a right answer became a wrong one; abstaining is none."""
+        return self.clean == self.label and self.prediction not in (None, self.label)
+
+    def norm(self, name: str) -> float:
+        """The norm of the perturbation: `l1`, `l2` or `linf`.
+
+        Raises:
+            ValueError: If it is not stored.
+        """
+        norms = {"l1": self.l1, "l2": self.l2, "linf": self.linf}
+        if name not in norms:
+            raise ValueError(f"norm must be one of {', '.join(norms)}, got {name!r}")
+        return norms[name]
+
+    @classmethod
+    def from_values(cls, values: Sequence[Any], shape: Sequence[int] | None = None) -> AttackRow:
+        """The row whose `values()` these are.
+
+        Args:
+            values: Without the last of them, or with None there, the row has no `x`.
+            shape: Of one input; needed where there is an `x`.
+        """
+        clean_votes, votes = (
+            {int(label): count for label, count in json.loads(text).items()} for text in values[4:6]
+        )
+        blob = values[13] if len(values) > 13 else None
+        x = None
+        if blob is not None:
+            assert shape is not None
+            x = np.frombuffer(blob, _FLOAT32).astype(np.float32).reshape(shape)
+        facts = json.loads(values[12])
+        return cls(*[*values[:4], clean_votes, votes, *values[6:12], facts, x])
+
+    def values(self) -> tuple[Any, ...]:
+        """What stands in the table: numbers, None, JSON texts, and the bytes of `x`."""
+        return (
+            *(self.index, self.label, self.clean, self.prediction),
+            *(json.dumps(dict(votes)) for votes in (self.clean_votes, self.votes)),
+            *(self.l1, self.l2, self.linf, self.queries, self.samples, self.seconds),
+            json.dumps(dict(self.facts), allow_nan=False),
+            None if self.x is None else self.x.astype(_FLOAT32).tobytes(),
+        )
+
+
+class AttackLedger(_sqlite.Reader):
+    """An attack run, opened for reading; another process may be writing it.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        path: The file.
+        meta: The spec of the run: `format`, `attack`, `base`, `noise` and so on.
+
+    Raises:
+        LedgerError: If there is no such file, or it is no ledger of a format known here.
+    """
+
+    layout = _LAYOUT
+
+    def rows(self, *, inputs: bool = False) -> Iterator[AttackRow]:
+        """Every input so far, by index.
+
+        Args:
+            inputs: Whether to read the perturbed inputs too.
+        """
+        chosen = "*" if inputs else _LISTED
+        with closing(self._connect()) as connection:
+            for values in connection.execute(f'SELECT {chosen} FROM attacks ORDER BY "index"'):  # noqa: S608
+                yield AttackRow.from_values(values, self.meta.get("input_shape"))
+
+    def row(self, index: int) -> AttackRow:
+        """One input, with what it was perturbed to if that was kept.
+
+        Raises:
+            KeyError: If it is not in the ledger.
+        """
+        return AttackRow.from_values(self._values(index), self.meta.get("input_shape"))
+
+
+class AttackLedgerWriter(_sqlite.Writer[AttackRow]):
+    """An attack run, opened for writing; see `LedgerWriter`, which does the same for a run."""
+
+    layout = _LAYOUT

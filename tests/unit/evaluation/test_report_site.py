@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from radii.cli.main import run
+from radii.errors import LedgerError
+from radii.evaluation import Ledger, write_export
+from radii.evaluation.report import find_runs, read_runs, write_site
+from tests.unit.evaluation.attack_ledgers import BASE, hit, kept, write_attack
+from tests.unit.evaluation.ledgers import TRAINED, abstained, row, write, wrong
+from tests.unit.evaluation.test_report_html import Page
+
+ROWS = [row(0, 1.3), wrong(1, 9.0), abstained(2), row(3, 0.7)]
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    """Two runs, one of them trained here, an export, an attack run, and files that are none."""
+    folder = tmp_path / "results"
+    (folder / "deep" / "er").mkdir(parents=True)
+    write(folder / "one.sqlite", ROWS, base_sha256=BASE)
+    path = write(folder / "deep" / "one.sqlite", ROWS, noise="gaussian:sigma=1.0", **TRAINED)
+    write_export(Ledger(path), folder / "deep" / "er" / "run.csv")
+    write_attack(folder / "attack.sqlite", [hit(0, 0.4), kept(1, 2.0)])
+    (folder / "broken.sqlite").write_bytes(b"SQLite format 3\0" + b"?" * 100)
+    (folder / "table.csv").write_text("a,b\n")
+    (folder / "notes.txt").write_text("not a run")
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    write(folder / "empty.sqlite", [])
+    return folder
+
+
+def site_of(results: Path, out: Path) -> Path:
+    runs, _ = read_runs(find_runs([results]))
+    return write_site(runs, out / "site")
+
+
+def test_runs_are_found_in_folders_of_folders(results):
+    found = [path.relative_to(results).as_posix() for path in find_runs([results])]
+    assert sorted(found) == [
+        *("attack.sqlite", "broken.sqlite", "deep/er/run.csv", "deep/one.sqlite"),
+        *("empty.sqlite", "one.sqlite", "table.csv"),
+    ]
+    assert find_runs([results / "notes.txt"]) == [results / "notes.txt"]  # named, so taken
+
+
+def test_what_cannot_be_read_is_named_and_not_fatal(results, tmp_path):
+    runs, unreadable = read_runs(find_runs([results]))
+    assert len(runs) == 4
+    assert {each.path.name for each in unreadable} == {"broken.sqlite", "empty.sqlite", "table.csv"}
+    text = Page(write_site(runs, tmp_path / "site", unreadable=unreadable).read_text()).text
+    assert "Not read" in text
+    for each in unreadable:
+        assert each.why in text
+
+
+def test_each_run_has_a_line_and_a_page(results, tmp_path):
+    index = site_of(results, tmp_path)
+    html = index.read_text()
+    page = Page(html)
+    assert "3 certified and 1 attack runs" in page.text
+    links = [a["href"] for tag, a in page.elements if tag == "a"]
+    assert sorted(links) == [
+        *("runs/attack.sqlite.html", "runs/deep-er-run.csv.html"),
+        *("runs/deep-one.sqlite.html", "runs/one.sqlite.html"),
+    ]
+    for link in links:
+        made = Page((index.parent / link).read_text())
+        assert "../index.html" in [a["href"] for tag, a in made.elements if tag == "a"]
+    assert not re.search(r"https?:|//\w", html)
+    assert "deep/ one .sqlite gaussian:sigma=1.0 gaussian" in page.text  # noise, objective
+    assert "0.500 \N{PLUS-MINUS SIGN} 0.314" in page.text  # 2 / 4, root of 1.18 / 12
+    assert "Not read" not in page.text
+
+
+def test_lines_can_be_filtered(results, tmp_path):
+    page = Page(site_of(results, tmp_path).read_text())
+    lines = [a for tag, a in page.elements if tag == "tr" and "data-search" in a]
+    assert sorted(line["data-sigma"] for line in lines) == ["0.5", "0.5", "1.0", "1.0"]
+    assert [line["data-objective"] for line in lines].count("gaussian") == 2
+    assert all("gaussian" in line["data-search"] for line in lines)
+    filters = [a["data-filter"] for tag, a in page.elements if "data-filter" in a]
+    assert filters == ["search", "sigma"]  # there is one noise, one objective and one n
+
+
+def test_the_page_of_a_run_has_the_attacks_on_its_classifier(results, tmp_path):
+    folder = site_of(results, tmp_path).parent / "runs"
+    assert "Audit: attacks inside certified radii" in (folder / "one.sqlite.html").read_text()
+    assert "Audit: attacks inside" in (folder / "attack.sqlite.html").read_text()
+    assert "Audit" not in (folder / "deep-one.sqlite.html").read_text()
+
+
+def test_names_that_would_be_one_page_are_told_apart(tmp_path):
+    paths = [write(tmp_path / name, ROWS) for name in ("a b.sqlite", "a-b.sqlite", "A_B.sqlite")]
+    runs, _ = read_runs(paths)
+    write_site(runs, tmp_path / "site")
+    names = sorted(path.name for path in (tmp_path / "site" / "runs").iterdir())
+    assert names == ["A-B.sqlite-3.html", "a-b.sqlite-2.html", "a-b.sqlite.html"]
+
+
+def test_no_run_is_no_site(tmp_path):
+    with pytest.raises(LedgerError, match="at least one run"):
+        write_site([], tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_the_command_writes_pages(results, tmp_path, capsys, made_before):
+    out = tmp_path / "site"
+    if made_before:
+        out.mkdir()
+    assert run(["report", str(results), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"4 runs in {out / 'index.html'}\n"
+    assert said.err.count("note: not read: ") == 3
+    assert len(list((out / "runs").iterdir())) == 4
+
+
+def test_a_folder_stands_for_its_runs_in_one_report(results, tmp_path, capsys):
+    out = tmp_path / "all.md"
+    assert run(["report", str(results), "--out", str(out)]) == 1  # one of them holds no input
+    (results / "empty.sqlite").unlink()
+    assert run(["report", str(results), "--out", str(out)]) == 0
+    assert "not read: " in capsys.readouterr().err
+    assert "deep/one.sqlite" in out.read_text().replace("\\", "")
+    (tmp_path / "nothing").mkdir()
+    assert run(["report", str(tmp_path / "nothing")]) == 2
+    assert "holds no run that can be read" in capsys.readouterr().err
+
+
+def test_pages_show_runs_as_they_are(results, tmp_path, capsys):
+    line = ["report", str(results), "--out", str(tmp_path / "site"), "--alpha", "0.01"]
+    assert run(line) == 2
+    assert "is a folder, whose pages show each run as it is" in capsys.readouterr().err
