@@ -6,7 +6,8 @@
 For each network the sides take turns in one process, each with `pgd_l2` on the log of the mean
 softmax of `draws` noisy copies, which are the same in all steps:
 
-- `ours`: `radii.attacks.PGDL2` on `smoothed.soft`, several inputs at a time;
+- `ours`: as `radii attack` does it: `radii.attacks.PGDL2` on `smoothed.soft`, several inputs at a
+  time, batch norm folded into the convolutions;
 - `script`: after Salman et al. 2019: one input at a time, its copies repeated at each step, the
   weights frozen, an optimiser for the perturbation; `unfrozen`: the same without the freezing, so
   that each step also computes the gradients of all weights, as in scripts that leave that out.
@@ -32,12 +33,13 @@ from published_training import SmoothAdvStep, attacked
 from torch import Tensor, nn
 
 from radii.attacks import PGDL2
+from radii.models import folded
 from radii.noise import Gaussian
 from radii.smoothing import SmoothedClassifier, SoftClassifier
 
 SIGMA, EPSILON = 0.5, 1.0
-INPUTS = 8  # of a batch
-COMPARED = 4
+INPUTS = {"lenet": 8, "resnet20": 2, "resnet110": 2}  # of a batch, as `radii attack` takes on a CPU
+COMPARED = 2
 ALLOWED = 1e-6  # relative difference of the losses in float64
 HELD_EQUAL = (
     "the network and its weights, the inputs and labels, sigma, draws, steps, epsilon, pixel "
@@ -86,7 +88,7 @@ def losses(module: nn.Module, x: Tensor, y: Tensor, attack: PGDL2, draws: int) -
     """The mean loss that each side reaches, under the same noise."""
     generator = torch.Generator(x.device).manual_seed(1)
     delta = SIGMA * torch.randn((draws, *x.shape), generator=generator, device=x.device).to(x.dtype)
-    soft = SoftClassifier(module, delta)
+    soft = SoftClassifier(folded(module, x), delta)
     step = SmoothAdvStep(as_published(module), SIGMA, draws, epsilon=EPSILON, steps=attack.steps)
     with attacked(step.base):
         theirs = [by_script(step, x[i : i + 1], y[i : i + 1], delta[:, i]) for i in range(len(x))]
@@ -101,23 +103,22 @@ def measure(name: str, options: argparse.Namespace) -> Row:
     plain = network.build().to(device)
     module = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand((INPUTS, *network.shape), generator=generator).to(device)
+    inputs = INPUTS[name]
+    x = torch.rand((inputs, *network.shape), generator=generator).to(device)
     with torch.no_grad():
         y = plain(x).argmax(1)  # so that the attack has something to change
     attack = PGDL2(epsilon=EPSILON, steps=options.steps, low=0.0, high=1.0)
     row: Row = {"network": name, "draws": options.draws, "steps": options.steps}
     for dtype in (torch.float64, torch.float32):
-        inputs = x[:COMPARED].to(dtype)
-        reached = losses(
-            copy.deepcopy(plain).to(dtype), inputs, y[:COMPARED], attack, options.draws
-        )
+        few = x[:COMPARED].to(dtype)
+        reached = losses(copy.deepcopy(plain).to(dtype), few, y[:COMPARED], attack, options.draws)
         apart = abs(reached["ours"] / reached["script"] - 1)
         if dtype == torch.float64 and apart > ALLOWED:
             raise SystemExit(f"the losses must agree to {ALLOWED:g}, got {reached}")
         row[f"loss apart {dtype}".replace("torch.", "")] = apart
     published = as_published(plain).to(device)
     sides = [
-        Side("ours", ours(module, x, y, attack, options.draws), INPUTS),
+        Side("ours", ours(folded(module, x), x, y, attack, options.draws), inputs),
         Side("script", script(published, x, y, options.draws, options.steps, frozen=True), 1),
         Side(
             "unfrozen",

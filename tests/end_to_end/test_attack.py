@@ -138,9 +138,9 @@ def test_a_table_and_a_bar(radii, base, tmp_path):
     assert again.stdout == done.stdout
 
 
-def test_options_without_effect_are_named(radii, base, tmp_path):
+def test_options_without_effect_are_named(radii_inside, base, tmp_path):
     def said(name, *more):
-        done = radii(*arguments(base, tmp_path / name, "--subset", "first:2", *more))
+        done = radii_inside(*arguments(base, tmp_path / name, "--subset", "first:2", *more))
         assert done.returncode == 0, done.stderr
         return " ".join(done.stderr.split())
 

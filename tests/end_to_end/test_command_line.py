@@ -91,11 +91,11 @@ def test_radius_from_probabilities(radii):
     assert "0.420810" in radii(*line).stdout  # floored
 
 
-def test_radius_from_votes_and_the_number_drawn_with_them(radii):
+def test_radius_from_votes_and_the_number_drawn_with_them(radii_inside):
     line = ("radius", *NOISE, "--norm", "l2", "--certificate", "gaussian_l2", "--json")
 
     def pA_lower(votes, *more):
-        done = radii(*line, "--votes", votes, "--n", 1000, *more)
+        done = radii_inside(*line, "--votes", votes, "--n", 1000, *more)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["pA_lower"]
 
@@ -107,7 +107,7 @@ def test_radius_from_votes_and_the_number_drawn_with_them(radii):
     assert found[0] == pytest.approx(fixed, abs=1e-7)
     assert fixed < found[1] < next_fixed
     assert found[2] == pytest.approx(next_fixed, abs=1e-9)  # at 0 that of one vote more
-    said = " ".join(radii("radius", "--help").stdout.replace("│", " ").split())
+    said = " ".join(radii_inside("radius", "--help").stdout.replace("│", " ").split())
     assert "without it that bound is Clopper-Pearson" in said
 
 
@@ -151,19 +151,23 @@ def test_what_needs_no_tensor_does_not_import_torch(line):
     assert done.stderr == "0 []\n"
 
 
-def test_report_in_every_format(radii, ledger, tmp_path):
-    answer = json.loads(radii("report", ledger, "--format", "json", "--radii", "0,0.5").stdout)
+def test_report_in_every_format(radii_inside, ledger, tmp_path):
+    answer = json.loads(
+        radii_inside("report", ledger, "--format", "json", "--radii", "0,0.5").stdout
+    )
     (run,) = answer["runs"]
     assert [point["radius"] for point in run["certified_accuracy"]] == [0.0, 0.5]
     assert run["examples"] == 20
     assert run["standard_accuracy"] == run["certified_accuracy"][0]["value"]
     assert run["samples_total"] == 20 * 550
-    lines = list(csv.DictReader(io.StringIO(radii("report", ledger, "--format", "csv").stdout)))
+    lines = list(
+        csv.DictReader(io.StringIO(radii_inside("report", ledger, "--format", "csv").stdout))
+    )
     assert float(lines[0]["acr"]) == run["acr"]
-    assert "|" in radii("report", ledger, "--format", "md").stdout
-    assert r"\toprule" in radii("report", ledger, "--format", "latex").stdout
+    assert "|" in radii_inside("report", ledger, "--format", "md").stdout
+    assert r"\toprule" in radii_inside("report", ledger, "--format", "latex").stdout
     for name, start in (("a.html", b"<!doctype html>"), ("a.svg", b"<?xml"), ("a.png", b"\x89PNG")):
-        done = radii("report", ledger, "--out", tmp_path / name)
+        done = radii_inside("report", ledger, "--out", tmp_path / name)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / name).read_bytes().startswith(start)
     page = (tmp_path / "a.html").read_text()
@@ -171,36 +175,36 @@ def test_report_in_every_format(radii, ledger, tmp_path):
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_an_export_stands_for_its_run(radii, ledger, tmp_path):
+def test_an_export_stands_for_its_run(radii_inside, ledger, tmp_path):
     endings = [".csv", ".tsv"] + [".parquet"] * (find_spec("pyarrow") is not None)
-    (expected,) = json.loads(radii("report", ledger, "--format", "json").stdout)["runs"]
+    (expected,) = json.loads(radii_inside("report", ledger, "--format", "json").stdout)["runs"]
     for ending in endings:
         path = tmp_path / f"run{ending}"
-        done = radii("export", ledger, "--out", path)
+        done = radii_inside("export", ledger, "--out", path)
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"20 inputs in {path}; `radii report {path}` reads it\n"
-        (run,) = json.loads(radii("report", path, "--format", "json").stdout)["runs"]
+        (run,) = json.loads(radii_inside("report", path, "--format", "json").stdout)["runs"]
         assert run == {**expected, "run": str(path)}
     for line in (("export", ledger), ("export", ledger, "--out", "-"), ("export", path)):
-        assert radii(*line).stdout == (tmp_path / "run.csv").read_text()
+        assert radii_inside(*line).stdout == (tmp_path / "run.csv").read_text()
     page = tmp_path / "report.html"
-    done = radii("report", tmp_path / "run.csv", "--out", page)
+    done = radii_inside("report", tmp_path / "run.csv", "--out", page)
     assert (done.returncode, done.stderr) == (0, "")
     assert "data:image/png" in page.read_text()  # pictures, as of the ledger
 
 
-def test_a_sweep_over_seeds_is_a_group(radii, tmp_path):
+def test_a_sweep_over_seeds_is_a_group(radii_inside, tmp_path):
     train = ("train", "--data", "mnist5k", "--base", "mlp:hidden=16,depth=1", *NOISE)
     more = ("--epochs", 1, "--lr", 0.1, "--batch-size", 64, "--seeds", "0,1")
-    done = radii(*train, *more, "--out", tmp_path)
+    done = radii_inside(*train, *more, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     runs = []
     for seed in (0, 1):
         runs.append(tmp_path / f"{seed}.sqlite")
         base = tmp_path / f"seed-{seed}"
         line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--out", runs[-1])
-        assert radii(*line).returncode == 0
-    answer = json.loads(radii("report", *runs, "--format", "json").stdout)
+        assert radii_inside(*line).returncode == 0
+    answer = json.loads(radii_inside("report", *runs, "--format", "json").stdout)
     (group,) = answer["groups"]
     assert group["runs"] == [str(run) for run in runs]
     assert group["base_training"]["architecture"] == "mlp:hidden=16,depth=1"
@@ -209,13 +213,13 @@ def test_a_sweep_over_seeds_is_a_group(radii, tmp_path):
     assert group["acr"]["mean"] == pytest.approx((one + two) / 2)
     assert group["acr"]["deviation"] == pytest.approx(abs(one - two) / 2**0.5)
     assert one != two
-    shown = radii("report", *runs).stdout
+    shown = radii_inside("report", *runs).stdout
     assert "Mean ± standard deviation over runs" in shown
     assert "gaussian under gaussian:sigma=0.5" in shown
 
 
-def test_predict_on_data_and_on_files(radii, base, tmp_path):
-    done = radii(
+def test_predict_on_data_and_on_files(radii_inside, base, tmp_path):
+    done = radii_inside(
         *("predict", "--base", base, "--data", "mnist5k", *NOISE, "--subset", "first:5"),
         *("--n", 200, "--seed", 0, "--json"),
     )
@@ -228,11 +232,13 @@ def test_predict_on_data_and_on_files(radii, base, tmp_path):
         pixels = np.rint(dataset[index][0].numpy()[0] * 255).astype(np.uint8)
         Image.fromarray(pixels).save(files[-1])
     by_file = json.loads(
-        radii("predict", *files, "--base", base, *NOISE, "--n", 200, "--seed", 0, "--json").stdout
+        radii_inside(
+            "predict", *files, "--base", base, *NOISE, "--n", 200, "--seed", 0, "--json"
+        ).stdout
     )
     assert [a["votes"] for a in by_file] == [a["votes"] for a in by_data]
     assert by_file[0]["class"] == str(by_file[0]["prediction"])
-    table = radii("predict", files[0], "--base", base, *NOISE, "--n", 200).stdout
+    table = radii_inside("predict", files[0], "--base", base, *NOISE, "--n", 200).stdout
     assert "1 inputs" in table
 
 
@@ -251,29 +257,29 @@ def test_a_recipe_stands_for_the_options_and_options_win(radii, tmp_path):
     assert described["batch_size"] == 500
 
 
-def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(radii, base, tmp_path):
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(radii_inside, base, tmp_path):
     line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL, "--dry-run")
-    done = radii(*line, "--out", tmp_path / "run.sqlite")
+    done = radii_inside(*line, "--out", tmp_path / "run.sqlite")
     assert done.returncode == 0, done.stderr
     for part in ("20\n", "11,000; every input takes n0 + n draws", "samples/s", "largest radius"):
         assert part in done.stdout
     assert list(tmp_path.iterdir()) == []
-    found = json.loads(radii(*line, "--json", "--stop", "at_radius:0.25").stdout)
+    found = json.loads(radii_inside(*line, "--json", "--stop", "at_radius:0.25").stdout)
     assert found["inputs"] == 20
     assert found["samples_at_most"] == 11_000
     assert 20 * (50 + 32) <= found["samples"] <= 11_000
     assert found["rests_on"].endswith("votes of each of 20 inputs")
     assert found["largest_radius"] == pytest.approx(0.25)
-    assert radii(*line[:-1]).returncode == 2  # only a dry run needs no --out
+    assert radii_inside(*line[:-1]).returncode == 2  # only a dry run needs no --out
 
 
-def test_labels_in_bfloat16_are_compared(radii, base, tmp_path):
+def test_labels_in_bfloat16_are_compared(radii_inside, base, tmp_path):
     line = ("certify", "--base", base, "--data", "mnist5k", *NOISE, *SMALL)
-    done = radii(*line, "--precision", "bfloat16", "--out", tmp_path / "run.sqlite")
+    done = radii_inside(*line, "--precision", "bfloat16", "--out", tmp_path / "run.sqlite")
     assert done.returncode == 0, done.stderr
     assert "% of the labels of 1,000 noisy copies are those of the float32" in done.stderr
     page = tmp_path / "report.html"
-    assert radii("report", tmp_path / "run.sqlite", "--out", page).returncode == 0
+    assert radii_inside("report", tmp_path / "run.sqlite", "--out", page).returncode == 0
     assert "label_agreement" in page.read_text()
 
 

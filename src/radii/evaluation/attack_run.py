@@ -26,6 +26,7 @@ from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.smoothing.soft import NUMBERS_AT_ONCE
 
 _MOST_TOGETHER = 50
+_NUMBERS_ON_CPU = 1 << 19  # of noisy inputs in a pass: what the cache holds
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class AttackRun:
         seed, batch = self._seed(path), self._batch(target)
         spec = self._spec(target, seed, batch)
         device = self.smoothed.resolve_device()
+        example = self.dataset[int(indices[0])][0].to(device, torch.float32)
+        target = target.prepared(self.attack, example)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         notes = notes_of(self.base, self.dataset, name)
         groups = [indices[i : i + batch].tolist() for i in range(0, len(indices), batch)]
@@ -233,7 +236,9 @@ class AttackRun:
             return self.batch
         draws = target.draws if target.kind == "soft" else 1
         numbers = draws * math.prod(self.dataset.input_shape)
-        return max(1, min(_MOST_TOGETHER, NUMBERS_AT_ONCE // numbers))  # in one pass of the base
+        on_cpu = self.smoothed.resolve_device().type == "cpu"
+        most = _NUMBERS_ON_CPU if on_cpu else NUMBERS_AT_ONCE  # which one pass takes as they are
+        return max(1, min(_MOST_TOGETHER, most // numbers))
 
     def _spec(self, target: Target, seed: int, batch: int) -> dict[str, Any]:
         device = self.smoothed.resolve_device()

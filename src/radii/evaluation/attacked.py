@@ -14,7 +14,7 @@ from radii.attacks.base import Model, Needs
 from radii.attacks.transfer import Transfer
 from radii.errors import BaseClassifierError, DataError
 from radii.evaluation._attack_models import LabelsAsScores, NoiseOfBatch, VotesOfBatch
-from radii.models import Base, load_base
+from radii.models import Base, folded, load_base
 from radii.noise import NOISES, AdditiveNoise, Gaussian
 from radii.smoothing import SmoothedClassifier
 from radii.smoothing.soft import SoftClassifier, suitable_chunk
@@ -139,6 +139,17 @@ class Target:
             _check_noise(attack, self.kind, self.smoothed)
         if attack.needs == "gradients":
             _check_gradients(self.base, x)
+
+    def prepared(self, attack: Attack, x: Tensor) -> Target:
+        """The same with a base classifier whose gradients cost less, where there is one.
+
+        Args:
+            attack: Which it is for.
+            x: `(*shape)`. Any input, on the device.
+        """
+        if attack.needs != "gradients" or not isinstance(self.base, nn.Module):
+            return self
+        return replace(self, base=folded(self.base, x[None]))
 
     def model(self, x: Tensor, indices: Sequence[int], seed: int) -> Model:
         """What the attack is given for one batch.

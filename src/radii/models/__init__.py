@@ -11,6 +11,7 @@ from radii.models.compiled import Compiled as Compiled
 from radii.models.compiled import worth_compiling as worth_compiling
 from radii.models.densenet import DenseNet40 as DenseNet40
 from radii.models.devices import device_named as device_named
+from radii.models.folding import folded as folded
 from radii.models.lenet import LeNet as LeNet
 from radii.models.mlp import MLP as MLP
 from radii.models.precision import InPrecision as InPrecision

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from radii.models import ResNet20, folded, initialise
+
+
+def start(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def lively(module):
+    """Statistics and scales of batch norm that are not those of a fresh one."""
+    generator = start(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.running_mean, part.weight.data, part.bias.data):
+                tensor.normal_(generator=generator)
+            part.running_var.uniform_(0.5, 2.0, generator=generator)
+    return module.eval()
+
+
+def norms(module):
+    return sum(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+class Twice(nn.Module):
+    """The output of the convolution goes past the batch norm, too, or the input through twice."""
+
+    def __init__(self, *, past):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.past = past
+
+    def forward(self, x):
+        once = self.conv(x)
+        if self.past:
+            return (self.norm(once) + once).mean((2, 3))
+        return (self.norm(once) + self.norm(self.conv(2 * x))).mean((2, 3))
+
+
+def scores_and_gradient(module, x):
+    leaf = x.clone().requires_grad_()
+    scores = module(leaf)
+    (gradient,) = torch.autograd.grad(scores.square().sum(), [leaf])
+    return scores.detach(), gradient
+
+
+def test_scores_and_gradients_are_those_of_the_module():
+    module = lively(initialise(ResNet20(), (3, 16, 16), 10, seed=0)).double()
+    x = torch.randn(3, 3, 16, 16, generator=start()).double()
+    before = copy.deepcopy(module.state_dict())
+    twin = folded(module, x[:1])
+    assert (norms(module), norms(twin)) == (21, 0)
+    torch.testing.assert_close(
+        scores_and_gradient(twin, x), scores_and_gradient(module, x), rtol=1e-10, atol=1e-10
+    )
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert all(not part._forward_hooks for part in module.modules())
+
+
+@pytest.mark.parametrize("past", [True, False])
+def test_what_does_more_with_a_convolution_stays_as_it_is(past):
+    module = lively(Twice(past=past))
+    x = torch.randn(2, 3, 8, 8, generator=start())
+    twin = folded(module, x)
+    torch.testing.assert_close(twin(x), module(x))
+    assert norms(twin) == 1
+
+
+def test_nothing_to_fold():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval()
+    x = torch.randn(1, 3, 8, 8, generator=start())
+    assert folded(plain, x) is plain
+    training = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    assert folded(training, x) is training
+    by_batch = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    assert norms(folded(by_batch.eval(), x)) == 1
