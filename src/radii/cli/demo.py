@@ -72,7 +72,7 @@ def demo(
             dataset=dataset,
             subset=Subset.parse("random:100,seed=0"),
             attack=DDN(steps=20, low=0.0, high=1.0),
-            n=500,
+            n=200,
             draws=16,
         )
         ledgers.append(out / f"attacked-{sigma:g}.sqlite")
