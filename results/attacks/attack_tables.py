@@ -99,8 +99,9 @@ def defences_table() -> str:
                 "" if one is None else f"{percent_floored(float(left(one, r).mean()))} %"
                 for one, r in zip(found, RADII, strict=True)
             ]
-            images = next((str(len(one)) for one in found if one is not None), "")
-            rows.append([base, says, images, *cells])
+            images = next((str(len(one)) for one in found if one is not None), None)
+            if images is not None:
+                rows.append([base, says, images, *cells])
         path = HERE / f"{base}-certified.parquet"
         if path.exists():
             certified = Outcomes.of(list(read_export(path).rows(votes=False)))
@@ -111,4 +112,7 @@ def defences_table() -> str:
 
 
 if __name__ == "__main__":
-    print(f"{draws_table()}\n\n{defences_table()}")
+    print(draws_table())
+    defences = defences_table()
+    if defences.count("\n") > 1:
+        print(f"\n{defences}")

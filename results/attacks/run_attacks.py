@@ -23,9 +23,9 @@ from chosen_attacks import SIGMA, TABLES
 HERE = Path(__file__).parent
 
 
-def radii(*arguments: object) -> None:
-    """Runs the command line; a failure ends this script."""
-    subprocess.run([sys.executable, "-m", "radii", *map(str, arguments)], check=True)
+def radii(folder: Path, *arguments: object) -> None:
+    """Runs the command line in a folder, so that no path is recorded; a failure ends all."""
+    subprocess.run([sys.executable, "-m", "radii", *map(str, arguments)], check=True, cwd=folder)
 
 
 def main() -> None:
@@ -38,8 +38,10 @@ def main() -> None:
     parser.add_argument("--subset", help="in place of the one that chosen_attacks.py says")
     parser.add_argument("--attacks", nargs="+", help="titles in chosen_attacks.py; all by default")
     options = parser.parse_args()
+    bases_at, work = options.bases.resolve(), options.work.resolve()
     noise = f"gaussian:sigma={SIGMA}"
-    data = ("--data", "mnist", "--data-root", options.data_root, "--noise", noise, "--seed", 0)
+    root = options.data_root.resolve()
+    data = ("--data", "mnist", "--data-root", root, "--noise", noise, "--seed", 0)
     for table in options.only:
         bases, attacks = TABLES[table]
         for attack in attacks:
@@ -47,19 +49,19 @@ def main() -> None:
                 if options.attacks and attack.title not in options.attacks:
                     continue
                 title = f"{base}-{attack.title}"
-                run = options.work / f"{title}.sqlite"
-                spec = attack.attack.format(source=options.bases / "other")
+                run = work / f"{title}.sqlite"
+                spec = attack.attack.format(source="other")
                 how = ("--draws", attack.draws, "--estimator", attack.estimator)
                 subset = ("--subset", options.subset or attack.subset)
-                where = ("--base", options.bases / base, *data, *subset, "--no-keep", "--out", run)
-                radii("attack", "--attack", spec, "--n", 500, *how, *where)
-                radii("export", run, "--out", HERE / f"{title}.parquet")
+                where = ("--base", base, *data, *subset, "--no-keep", "--out", run)
+                radii(bases_at, "attack", "--attack", spec, "--n", 500, *how, *where)
+                radii(bases_at, "export", run, "--out", HERE / f"{title}.parquet")
         if table == "defences" and not options.attacks:
             for base in bases:
-                run = options.work / f"{base}-certified.sqlite"
-                whole = ("--base", options.bases / base, *data, "--subset", "every:20")
-                radii("certify", *whole, "--n", 10_000, "--out", run)
-                radii("export", run, "--out", HERE / f"{base}-certified.parquet")
+                run = work / f"{base}-certified.sqlite"
+                whole = ("--base", base, *data, "--subset", "every:20")
+                radii(bases_at, "certify", *whole, "--n", 10_000, "--out", run)
+                radii(bases_at, "export", run, "--out", HERE / f"{base}-certified.parquet")
 
 
 if __name__ == "__main__":
