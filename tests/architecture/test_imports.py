@@ -39,7 +39,7 @@ TABLE: dict[str, set[str]] = {
 }
 TABLE["cli"] = {*TABLE}
 TABLE["__main__"] = {"cli"}  # python -m radii
-OPEN_TO_ALL = {"errors", "records", "registry", "rounding", "_version"}
+OPEN_TO_ALL = {"errors", "extras", "records", "registry", "rounding", "_version"}
 NO_TORCH = {"noise", "bounds", "certificates", "stopping", "executors", "cli", "evaluation"}
 NO_TORCH |= OPEN_TO_ALL
 MAY_IMPORT_TORCH = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from radii.attacks.base import Found, Model
 from radii.errors import RadiiError
+from radii.extras import imported
 from radii.records import Norm
 
 _TRIES = 40  # starting points looked at for each input
@@ -31,21 +31,15 @@ class Spent(Exception):  # noqa: N818 - no error: it ends a search
     """The queries allowed are used up."""
 
 
-def library(name: str = "foolbox") -> Any:
+def installed(name: str = "foolbox") -> Any:
     """A module of foolbox.
 
     Raises:
         RadiiError: If the extra `attacks` is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return importlib.import_module(name)
-    except ImportError:
-        raise RadiiError(
-            'radii[attacks] is not installed: pip install "radii[attacks]"; '
-            "stein, transfer and the gradient attacks do without it."
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return imported(name, "attacks", "or take stein or a gradient attack")
 
 
 class Decisions:

@@ -202,9 +202,7 @@ def uniform_in_l2_ball(x: Tensor, generator: torch.Generator, radius: float = 1.
 
 def into_linf_ball(delta: Tensor, epsilon: float | Tensor) -> Tensor:
     """Each coordinate cut off at `epsilon` on both sides."""
-    if isinstance(epsilon, Tensor):
-        return delta.clamp(-epsilon, epsilon)
-    return delta.clamp(-epsilon, epsilon)
+    return delta.clamp(-epsilon, epsilon)  # type: ignore[arg-type]  # both are of one type
 
 
 def into_box(delta: Tensor, x: Tensor, low: float | None, high: float | None) -> Tensor:

@@ -84,7 +84,7 @@ class Boundary(Attack):
             RadiiError: If foolbox is not installed.
         """
         check_inputs(x, y, self.low, self.high)
-        attack = _foolbox.library("foolbox.attacks").BoundaryAttack(
+        attack = _foolbox.installed("foolbox.attacks").BoundaryAttack(
             steps=self.steps,
             spherical_step=self.spherical_step,
             source_step=self.source_step,

@@ -105,7 +105,7 @@ class HopSkipJump(Attack):
 
 def _per_input(bounded: bool) -> type[Any]:
     """The attack of foolbox, with the length of a step that each input's own gradient sets."""
-    parent: type[Any] = _foolbox.library("foolbox.attacks").HopSkipJumpAttack
+    parent: type[Any] = _foolbox.installed("foolbox.attacks").HopSkipJumpAttack
 
     class PerInput(parent):  # type: ignore[misc]
         def approximate_gradients(self, *args: Any) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from radii.errors import LedgerError
 from radii.evaluation._table import Table
+from radii.extras import imported
 
 _KEY = b"radii"
 _ROWS = 1000  # in memory at a time
@@ -54,10 +53,5 @@ def read(table: Table, path: Path) -> Iterator[tuple[Any, ...]]:
 
 
 def _library() -> tuple[Any, Any]:
-    try:
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise LedgerError(
-            'radii[parquet] is not installed: pip install "radii[parquet]", '
-            "or take the ending .csv or .tsv."
-        ) from None
+    instead = "or take the ending .csv or .tsv"
+    return imported("pyarrow", "parquet", instead), imported("pyarrow.parquet", "parquet", instead)

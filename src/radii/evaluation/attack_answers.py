@@ -48,6 +48,7 @@ class Answer:
         votes: Class to votes, with every class that got one.
         samples: Draws spent on it, and on others that were tried before.
         facts: What else there is to say: name to number.
+        silent: `(*shape)` float32. A nearer input at which it abstained, where there is one.
     """
 
     x: Tensor
@@ -55,6 +56,7 @@ class Answer:
     votes: Mapping[int, int]
     samples: int
     facts: Mapping[str, float] = field(default_factory=dict)
+    silent: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +87,9 @@ class Answers:
         An attack that looks for the smallest perturbation ends where its estimate changes, and
         there the smoothed classifier often abstains. So each perturbation is also lengthened by
         the factors `SCALES`, up to the attack's own bounds, until the answer is another class. The
-        first such is kept; else the shortest at which it abstains; else what was found. Each is
-        asked at alpha over the number of factors, so that all that is said of an input together is
-        wrong with probability alpha at most.
+        first such is kept, and beside it the shortest at which it abstains; without it that one;
+        else what was found. Each is asked at alpha over the number of factors, so that all that is
+        said of an input together is wrong with probability alpha at most.
 
         Args:
             attack: What found it.
@@ -100,6 +102,7 @@ class Answers:
         if not attack.minimal:
             return self._asked(indices, list(found), self.alpha)
         kept: dict[int, Answer] = {}
+        silent: dict[int, Tensor] = {}
         spent = dict.fromkeys(range(len(x)), 0)
         pending = list(spent)
         for scale in SCALES:
@@ -113,11 +116,20 @@ class Answers:
                 label, before = int(y[at]), kept.get(at)
                 wrong = answer.prediction not in (None, label)
                 gives_up = answer.prediction is None
+                if gives_up:
+                    silent.setdefault(at, answer.x)
                 if wrong or before is None or (gives_up and before.prediction == label):
                     kept[at] = replace(answer, facts={"scale": scale})
                 if wrong:
                     pending.remove(at)
-        return [replace(kept[at], samples=spent[at]) for at in range(len(x))]
+        return [
+            replace(
+                kept[at],
+                samples=spent[at],
+                silent=None if kept[at].prediction is None else silent.get(at),
+            )
+            for at in range(len(x))
+        ]
 
     def _asked(self, indices: Sequence[int], x: Sequence[Tensor], alpha: float) -> list[Answer]:
         inputs = zip(indices, x, strict=True)

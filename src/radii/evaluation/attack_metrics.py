@@ -25,6 +25,8 @@ class AttackOutcomes:
         broken: `(examples,)` whether a right answer became a wrong one.
         abstained: `(examples,)` whether a right answer became an abstention.
         norms: `l1`, `l2` and `linf` to `(examples,)` float64 norms of the perturbations.
+        silent: The same of the shortest that led a right answer to an abstention; infinite where
+            none did.
         queries: `(examples,)` int64. Questions to the model that the attack was given.
         samples: Draws spent on the predictions of all of them.
         seconds: Wall-clock time spent on all of them.
@@ -35,6 +37,7 @@ class AttackOutcomes:
     broken: BoolArray
     abstained: BoolArray
     norms: Mapping[str, FloatArray]
+    silent: Mapping[str, FloatArray]
     queries: IntArray
     samples: int
     seconds: float
@@ -58,13 +61,18 @@ class AttackOutcomes:
             rounded = (found > epsilon) & (found <= epsilon * (1 + _ROUNDING))
             norms[norm] = np.where(rounded, epsilon, found)
         right = np.array([row.clean == row.label for row in listed], dtype=bool)
-        silent = np.array([row.prediction is None for row in listed], dtype=bool)
+        abstained = right & np.array([row.prediction is None for row in listed], dtype=bool)
+        earlier = {
+            n: np.array([row.facts.get(f"abstained_{n}", np.inf) for row in listed], np.float64)
+            for n in NORMS
+        }
         return cls(
             right=right,
             undecided=np.array([row.clean is None for row in listed], dtype=bool),
             broken=np.array([row.success for row in listed], dtype=bool),
-            abstained=right & silent,
+            abstained=abstained,
             norms=norms,
+            silent={n: np.where(abstained, norms[n], earlier[n]) for n in NORMS},
             queries=np.array([row.queries for row in listed], dtype=np.int64),
             samples=sum(row.samples for row in listed),
             seconds=float(sum(row.seconds for row in listed)),
@@ -74,12 +82,13 @@ class AttackOutcomes:
         return len(self.right)
 
     def lost_within(self, norm: str) -> FloatArray:
-        """`(examples,)` norm at which the right answer was lost: 0 where there was none to lose.
+        """`(examples,)` norm at which the right answer was lost, to another class or an abstention.
 
-        Infinite where the attack did not find any perturbation that leads to another answer.
+        Infinite where no such perturbation was found, minus infinity where there was no right
+        answer to lose.
         """
-        found = np.where(self.broken | self.abstained, self.norms[norm], np.inf)
-        return np.where(self.right, found, -np.inf)
+        found = np.where(self.broken, self.norms[norm], np.inf)
+        return np.where(self.right, np.minimum(found, self.silent[norm]), -np.inf)
 
 
 def empirical_accuracy(outcomes: AttackOutcomes, radii: Sequence[float], norm: str) -> list[Share]:
@@ -105,12 +114,12 @@ def abstained_under_attack(
     """The share of examples on which the smoothed classifier abstains, within each radius.
 
     These are the ones on which it abstains as they are, and the ones answered right as they are for
-    which a perturbation of norm r or less led to an abstention.
+    which a perturbation of norm r or less led to an abstention, and none to another class.
     """
     _nonempty(outcomes)
-    at = np.where(outcomes.abstained, outcomes.norms[norm], np.inf)
-    at = np.where(outcomes.undecided, 0.0, at)
-    return [Share.of(at <= radius) for radius in radii]
+    at = np.where(outcomes.undecided, 0.0, outcomes.silent[norm])
+    until = np.where(outcomes.broken, outcomes.norms[norm], np.inf)
+    return [Share.of((at <= radius) & (until > radius)) for radius in radii]
 
 
 def empirical_shares(outcomes: AttackOutcomes, radii: FloatArray, norm: str) -> FloatArray:

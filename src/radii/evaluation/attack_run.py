@@ -203,8 +203,9 @@ class AttackRun:
         seconds: float,
         facts: dict[str, float],
     ) -> AttackRow:
-        perturbed = after.x.cpu().numpy()
-        delta = perturbed.astype(np.float64) - clean.x.cpu().numpy().astype(np.float64)
+        if after.silent is not None:
+            norms = _norms(clean.x, after.silent)
+            facts = {**facts, **{f"abstained_{norm}": norms[norm] for norm in norms}}
         return AttackRow(
             index=index,
             label=label,
@@ -212,14 +213,12 @@ class AttackRun:
             prediction=after.prediction,
             clean_votes=clean.votes,
             votes=after.votes,
-            l1=float(np.abs(delta).sum()),
-            l2=float(np.sqrt(np.square(delta).sum())),
-            linf=float(np.abs(delta).max()),
+            **_norms(clean.x, after.x),
             queries=queries,
             samples=clean.samples + (after.samples if after is not clean else 0),
             seconds=seconds,
             facts=facts,
-            x=perturbed if self.keep else None,
+            x=after.x.cpu().numpy() if self.keep else None,
         )
 
     def _seed(self, path: Path) -> int:
@@ -263,6 +262,13 @@ class AttackRun:
             "compile": "on" if isinstance(self.smoothed.base, Compiled) else "off",
             "device": device.type,
         }
+
+
+def _norms(x: Tensor, perturbed: Tensor) -> dict[str, float]:
+    """Norms of a perturbation, in float64, from the float32 arrays."""
+    delta = np.abs(perturbed.cpu().numpy().astype(np.float64) - x.cpu().numpy().astype(np.float64))
+    l2 = np.sqrt(np.square(delta).sum())
+    return {"l1": float(delta.sum()), "l2": float(l2), "linf": float(delta.max())}
 
 
 def _facts(found: Found, i: int) -> dict[str, float]:

@@ -13,12 +13,12 @@ from radii.models.densenet import DenseNet40 as DenseNet40
 from radii.models.devices import device_named as device_named
 from radii.models.folding import folded as folded
 from radii.models.lenet import LeNet as LeNet
+from radii.models.loaded import Base as Base
 from radii.models.mlp import MLP as MLP
 from radii.models.precision import InPrecision as InPrecision
 from radii.models.published import load_published as load_published
 from radii.models.published import read_state as read_state
 from radii.models.python import FromPython as FromPython
-from radii.models.reference import Base as Base
 from radii.models.reference import architecture_of as architecture_of
 from radii.models.reference import load_base as load_base
 from radii.models.resnet import ResNet18 as ResNet18

@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from radii.errors import BaseClassifierError
+from radii.models.adapters.base import ADAPTERS, Adapter
 from radii.models.base import ARCHITECTURES, Architecture
 from radii.models.checkpoint import read_base
-from radii.models.compiled import Compiled
-from radii.models.precision import InPrecision
+from radii.models.loaded import Base
 from radii.models.python import FromPython
 from radii.models.source import found_in_python, names_python
 from radii.models.weights import weights_sha256
 
 FORMS = "a directory written by training, FILE.py:name[@DIRECTORY], or package.module:name"
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base classifier that was loaded from a reference.
-
-    Attributes:
-        module: Inputs `(batch, *input_shape)` to scores `(batch, num_classes)` or labels
-            `(batch,)`. If it is an `nn.Module` it is in evaluation mode.
-        reference: What the user wrote.
-        sha256: Of the weights; of the source file, for a function and for a module that has none.
-        num_classes: How many classes it tells apart, where that is written down.
-        input_shape: The shape of one input, where that is written down.
-        class_names: The names of the classes, where they are written down.
-        details: The content of `model.json`; empty for Python objects.
-    """
-
-    module: Callable[[Tensor], Tensor]
-    reference: str
-    sha256: str
-    num_classes: int | None
-    input_shape: tuple[int, ...] | None
-    class_names: tuple[str, ...] | None
-    details: dict[str, object]
-
-    def prepared(
-        self,
-        device: torch.device,
-        precision: Literal["float32", "bfloat16"],
-        *,
-        compiled: bool = False,
-    ) -> Callable[[Tensor], Tensor]:
-        """The base classifier on a device, in a precision; a function is left as it is.
-
-        Raises:
-            ValueError: If bfloat16 or compilation is asked of a function.
-        """
-        if not isinstance(self.module, nn.Module):
-            if precision != "float32":
-                raise ValueError(
-                    f"precision must be float32 for {self.reference!r}, which is a function and "
-                    f"not an nn.Module, got {precision!r}"
-                )
-            if compiled:
-                raise ValueError(
-                    f"{self.reference!r} is a function and not an nn.Module, and cannot be "
-                    f"compiled; leave compilation off"
-                )
-            return self.module
-        module = self.module.to(device)
-        if precision != "float32":
-            module = InPrecision(module).eval()
-        return Compiled(module) if compiled else module
 
 
 def load_base(reference: str) -> Base:
@@ -91,6 +36,8 @@ def load_base(reference: str) -> Base:
     """
     if Path(reference).is_dir():
         return _from_directory(reference, reference)
+    if reference.partition(":")[0] in ADAPTERS.names():
+        return replace(_adapter(reference).load(), reference=reference)
     code, at, directory = reference.partition("@")
     if at and names_python(code):
         return _from_directory(reference, directory, FromPython(code))
@@ -99,6 +46,13 @@ def load_base(reference: str) -> Base:
     raise BaseClassifierError(
         f"a base classifier must be {FORMS}, got {reference!r}" + _advice(reference)
     )
+
+
+def _adapter(reference: str) -> Adapter:
+    try:
+        return ADAPTERS.build(reference)
+    except ValueError as error:
+        raise BaseClassifierError(str(error)) from None
 
 
 def _advice(reference: str) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from radii.errors import TrainingError
+from radii.extras import imported
 from radii.training.loop import METRICS
 
 FOLDER = "tensorboard"
@@ -19,18 +19,12 @@ class TensorBoard:
         directory: Of the training run.
 
     Raises:
-        TrainingError: If tensorboard is not installed.
+        RadiiError: If tensorboard is not installed.
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise TrainingError(
-                'radii[track] is not installed: pip install "radii[track]", or train without '
-                "--tensorboard."
-            ) from None
-        self._writer = SummaryWriter
+        board = imported("torch.utils.tensorboard", "track", "or train without --tensorboard")
+        self._writer = board.SummaryWriter
         self._directory = directory
         self._open: Any = None
 

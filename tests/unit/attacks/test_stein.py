@@ -78,6 +78,22 @@ def test_the_variance_that_it_reports_is_the_one_that_it_has(antithetic):
     torch.testing.assert_close(errors.mean(0), reported.mean(0), rtol=0.25, atol=0)
 
 
+def test_the_variance_is_the_sample_variance_of_the_mean():
+    x, y = inputs()
+    draws = 12
+    attack = Stein(epsilon=1.0, sigma=SIGMA, draws=draws, antithetic=False)
+    found, relative, _ = attack.gradient(HALF_SPACE, x, y, generator=start())
+    generator = start()
+    noise = torch.stack(
+        [SIGMA * torch.empty_like(x).normal_(generator=generator) for _ in range(draws)]
+    )
+    hits = torch.stack([HALF_SPACE(x + each) == y for each in noise]).float()
+    terms = hits[..., None] * noise / SIGMA**2
+    torch.testing.assert_close(found, terms.mean(0))
+    expected = terms.var(0, correction=1).sum(1) / draws / terms.mean(0).square().sum(1)
+    torch.testing.assert_close(relative, expected)
+
+
 def test_antithetic_draws_have_the_smaller_variance_at_equal_price():
     x, y = inputs()
     x, y = x[1:2], y[1:2]  # p = 0.9

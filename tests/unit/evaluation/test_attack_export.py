@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radii.errors import LedgerError
+from radii.errors import LedgerError, RadiiError
 from radii.evaluation import (
     AttackExport,
     AttackLedger,
@@ -186,5 +186,5 @@ def test_a_run_is_not_overwritten_by_its_export(tmp_path):
 
 def test_without_pyarrow_the_extra_is_named(ledger, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(LedgerError, match=r'^radii\[parquet\] is not installed: pip install "ra'):
+    with pytest.raises(RadiiError, match=r'^radii\[parquet\] is not installed: pip install "ra'):
         write_export(ledger, tmp_path / "out.parquet")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,16 @@ def test_an_input_is_lost_from_the_norm_of_its_perturbation_on():
         *(1 / 6, 1 / 6, 1 / 6, 2 / 6, 2 / 6, 2 / 6),
     ]
     assert clean_accuracy(outcomes) == 4 / 6
+
+
+def test_a_nearer_abstention_loses_the_answer_already():
+    row = replace(hit(0, 1.0), facts={"abstained_l1": 1.2, "abstained_l2": 0.6})
+    outcomes = AttackOutcomes.of([row])
+    radii = [np.nextafter(0.6, 0), 0.6, np.nextafter(1.0, 0), 1.0]
+    assert values(empirical_accuracy(outcomes, radii, "l2")) == [1, 0, 0, 0]
+    assert values(abstained_under_attack(outcomes, radii, "l2")) == [0, 1, 1, 0]
+    assert empirical_shares(outcomes, np.array(radii), "l2").tolist() == [1, 0, 0, 0]
+    assert median_norm(outcomes, "l2") == 1.0  # of the success
 
 
 @pytest.mark.parametrize(("norm", "times"), [("l1", 2.0), ("l2", 1.0), ("linf", 0.5)])

@@ -380,6 +380,8 @@ def test_abstentions_are_kept_where_no_factor_leads_further():
     at_plane, along, beyond = answers.under(ATTACKS.build("ddn"), [0, 1, 2], x, y, found)
     # 2 (x - 0.5) beyond the plane is far enough, 1.02 times not.
     assert at_plane.prediction == 0
+    assert torch.equal(at_plane.silent, found[0])  # the nearest at which it abstained
+    assert beyond.silent is None
     assert 1.02 < at_plane.facts["scale"] <= 1.5
     assert along.prediction == 1
     assert along.facts["scale"] == 1.0
@@ -390,3 +392,32 @@ def test_abstentions_are_kept_where_no_factor_leads_further():
     assert held.prediction is None
     assert held.facts["scale"] == 1.0
     assert held.samples == 1000
+
+
+def test_the_lengths_that_are_tried_share_alpha():
+    smoothed = SmoothedClassifier(Side().eval(), Gaussian(SIGMA), 2, input_shape=(3,))
+    x, y = torch.tensor([[0.5, 0.0, 0.0]]), torch.tensor([1])
+    answers = Answers(smoothed, 1000, 0.001, seed=0)
+    for beyond in torch.linspace(0.0, 0.2, 41):  # to where a whole alpha answers, an eighth not
+        found = torch.tensor([[-float(beyond), 0.0, 0.0]])
+        alone, shared = (
+            smoothed.predict(found, 1000, alpha, seed=0)[0].prediction
+            for alpha in (0.001, 0.001 / len(SCALES))
+        )
+        if alone == 0 and shared is None:
+            break
+    else:
+        pytest.fail("no such point")
+    capped = ATTACKS.build(f"ddn:epsilon={0.5 + float(beyond) + 1e-4:.6f}")
+    (answer,) = answers.under(capped, [0], x, y, found)
+    assert answer.prediction is None
+
+
+def test_a_nearer_abstention_is_remembered(tmp_path):
+    ledger = run("ddn:steps=60", n=200, draws=1000).run(tmp_path / "run")
+    nearer = [row for row in ledger.rows() if "abstained_l2" in row.facts]
+    assert nearer
+    for row in nearer:
+        assert row.success
+        for norm in ("l1", "l2", "linf"):
+            assert 0 < row.facts[f"abstained_{norm}"] < row.norm(norm)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from radii.errors import LedgerError
+from radii.errors import LedgerError, RadiiError
 from radii.evaluation import Export, Ledger, Outcomes, open_run, read_export, write_export
 from radii.evaluation.export import beside, csv_lines
 from radii.evaluation.ledger import COLUMNS
@@ -226,10 +226,10 @@ def test_what_breaks_off_leaves_the_old_file(ledger, ending, monkeypatch):
 
 def test_without_pyarrow_the_extra_is_named(ledger, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(LedgerError, match=r'^radii\[parquet\] is not installed: pip install "ra'):
+    with pytest.raises(RadiiError, match=r'^radii\[parquet\] is not installed: pip install "ra'):
         write_export(ledger, tmp_path / "out.parquet")
     (tmp_path / "there.parquet").write_bytes(b"PAR1")
-    with pytest.raises(LedgerError, match=r"^radii\[parquet\] is not installed"):
+    with pytest.raises(RadiiError, match=r"^radii\[parquet\] is not installed"):
         open_run(tmp_path / "there.parquet")
     assert not list(tmp_path.glob("*out*"))
 

@@ -13,21 +13,23 @@ from scipy.stats import (  # noqa: TID251 - an independent implementation
 )
 
 from radii.evaluation import Outcomes
+from radii.evaluation.distribution import (
+    acr_interval,
+    median_radius,
+    probabilities,
+    radius_quantiles,
+)
 from radii.evaluation.metrics import (
     Share,
     abstention_rate,
-    acr_interval,
     acr_standard_error,
     average_certified_radius,
     certified_accuracy,
     certified_accuracy_lower,
-    median_radius,
-    per_class,
-    probabilities,
     radius_grid,
-    radius_quantiles,
     standard_accuracy,
 )
+from radii.evaluation.per_class import per_class
 from tests.unit.evaluation.ledgers import abstained, row, wrong
 
 ROWS = [row(0, 2.0), row(1, 1.0), wrong(2, 3.0), abstained(3), row(4, 0.5)]

@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from radii.errors import TrainingError
+from radii.errors import RadiiError
 from radii.training import TensorBoard
 from tests.unit.training.toys import metrics, training
 
 
 def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(TrainingError, match=r"pip install \"radii\[track\]\""):
+    with pytest.raises(RadiiError, match=r"pip install \"radii\[track\]\""):
         TensorBoard(tmp_path)
 
 

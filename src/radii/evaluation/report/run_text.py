@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from radii.evaluation.metrics import OfClass
+from radii.evaluation.per_class import OfClass
 from radii.evaluation.report.sentences import sentence_of
 from radii.rounding import ceiled, exact, floored, percent_ceiled, percent_floored
 

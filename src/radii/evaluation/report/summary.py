@@ -11,24 +11,25 @@ from typing import Any
 import numpy as np
 
 from radii.data import Subset
+from radii.evaluation.distribution import (
+    Interval,
+    Probabilities,
+    acr_interval,
+    median_radius,
+    probabilities,
+    radius_quantiles,
+)
 from radii.evaluation.export import Recorded
 from radii.evaluation.metrics import (
-    Interval,
-    OfClass,
     Outcomes,
-    Probabilities,
     Share,
     abstention_rate,
-    acr_interval,
     acr_standard_error,
     average_certified_radius,
     certified_accuracy,
-    median_radius,
-    per_class,
-    probabilities,
-    radius_quantiles,
     standard_accuracy,
 )
+from radii.evaluation.per_class import OfClass, per_class
 from radii.evaluation.report.reading import NEEDED, CertifiedRun
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
