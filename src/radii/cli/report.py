@@ -38,7 +38,7 @@ class Format(StrEnum):
 
 
 _NO_ENVELOPE = (Format.CSV, Format.LATEX)
-_NO_PROJECTION = (*_NO_ENVELOPE, Format.SVG, Format.PNG)
+_NO_ADDED = (*_NO_ENVELOPE, Format.SVG, Format.PNG)
 _SUFFIXES = {".tex": Format.LATEX, ".markdown": Format.MD, ".htm": Format.HTML}
 
 
@@ -71,6 +71,12 @@ def report(
     project: Annotated[
         int | None, typer.Option("--project", help="Also what is expected of so many draws.")
     ] = None,
+    rho: Annotated[
+        float | None,
+        typer.Option(
+            "--rho", help="Also what certified accuracy is at least, but for this probability."
+        ),
+    ] = None,
     data_root: DataRootOption = None,
 ) -> None:
     """Tables, curves and pictures of one or several runs, certified, attacked or both."""
@@ -79,7 +85,7 @@ def report(
     with arguments():
         grid = None if radii is None else radii_of(radii)
         if out is not None and chosen is None and (out.is_dir() or not out.suffix):
-            if envelope or {certificate, norm, alpha, bound, project} != {None}:
+            if envelope or {certificate, norm, alpha, bound, project, rho} != {None}:
                 raise ValueError(
                     f"--out {str(out)!r} is a folder, whose pages show each run as it is; "
                     f"name a file, or pass --radii and --data-root only"
@@ -89,13 +95,14 @@ def report(
         kind = _format(out, chosen)
         if envelope and kind in _NO_ENVELOPE:
             raise ValueError(f"--envelope must go without --format {kind}, which has none")
-        if project is not None and kind in _NO_PROJECTION:
-            raise ValueError(f"--project must go without --format {kind}, which has none")
+        for option, value in (("--project", project), ("--rho", rho)):
+            if value is not None and kind in _NO_ADDED:
+                raise ValueError(f"{option} must go without --format {kind}, which has none")
     runs = _in_folders(runs)
     made = Report.of(_read_again(runs, certificate, norm, alpha, bound), grid, envelope=envelope)
-    if project is not None:
-        with arguments():
-            made = made.projected(project)
+    with arguments():
+        made = made if project is None else made.projected(project)
+        made = made if rho is None else made.guaranteed(rho)
     if envelope:
         from radii.evaluation.report.envelope import envelope_of
 
@@ -235,7 +242,8 @@ def _render(report: Report, kind: Format, data_root: Path | None) -> str | bytes
 
 def _print(report: Report) -> None:
     """The tables of the report in the terminal, alarms first, and what to know before believing."""
-    from radii.evaluation.report import attack_text, audit_text, projection_text
+    from radii.evaluation.report import attack_text, audit_text
+    from radii.evaluation.report.added import added
 
     said = audit_text.sentences(report)
     for alarm, sentence in said:
@@ -253,9 +261,9 @@ def _print(report: Report) -> None:
         head, *rows = attack_text.envelope(report)
         print_table([f">{name.lower()}" for name in head], rows, "Envelope of all runs")
         print_line("")
-    if report.projections:
-        head, *rows = projection_text.lines(report)
-        title = f"{projection_text.title(report)}: certified accuracy in % by radius"
+    for each in added(report):
+        head, *rows = each.lines
+        title = f"{each.title}: certified accuracy in % by radius"
         print_table([head[0], *(f">{name}" for name in head[1:])], rows, title)
         print_line("")
     for alarm, sentence in said:

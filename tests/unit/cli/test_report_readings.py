@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -173,6 +174,35 @@ def test_all_draws_give_the_run_itself(ledger, capsys):
     assert entry["acr"] == pytest.approx(itself["acr"], rel=1e-12)
     for key in ("standard_accuracy", "abstention_rate"):
         assert entry[key] == pytest.approx(itself[key], abs=1e-12)
+
+
+def test_certified_accuracy_is_at_least(ledger, capsys):
+    found = reported(capsys, ledger.path, "--rho", 0.1, "--radii", "0,0.5")
+    (entry,), (itself,) = found["guarantees"], found["runs"]
+    loss, alpha = math.log(10) / 5, 0.001  # of five inputs
+    slack = alpha + math.sqrt(2 * alpha * (1 - alpha) * loss) + loss / 3
+    for least, share in zip(entry["certified_accuracy"], itself["certified_accuracy"], strict=True):
+        assert least["radius"] == share["radius"]
+        assert least["value"] == pytest.approx(max(share["value"] - slack, 0), abs=1e-12)
+    assert found["runs"] == reported(capsys, ledger.path, "--radii", "0,0.5")["runs"]
+    assert "guarantees" not in reported(capsys, ledger.path)
+    for kind in ([], ["--format", "md"], ["--format", "html"]):
+        assert run(["report", str(ledger.path), "--rho", "0.1", *kind]) == 0
+        assert "At least, with probability 0.9" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rho", "0"], "rho must be in (0, 1), got 0.0"),
+        (["--rho", "0.1", "--format", "csv"], "--rho must go without --format csv"),
+    ],
+)
+def test_what_certified_accuracy_has_no_bound(ledger, capsys, options, said):
+    assert run(["report", str(ledger.path), *options]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.out == ""
 
 
 def test_pictures_of_a_reading_are_not_needed_for_its_page(ledger, tmp_path):

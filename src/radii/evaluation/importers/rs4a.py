@@ -5,9 +5,9 @@ A result is a folder with a file `NAME.npy` for each array, or one `.npz` with a
     preds        (examples, classes)  shares of the classes among the n0 draws that selected one
     labels       (examples,)          the true classes
     prob_lb      (examples,)          bound on the probability of the class with most of these
-    radius_l1, radius_l2, radius_linf (examples,)  what that bound certifies; one of them is needed
+    radius_l1, radius_l2, radius_linf (examples,)  what that bound certifies
 
-Others in it are not used. The bound is the lower end of a two-sided Clopper-Pearson interval at
+Others in it are not used. Without the radii of the norm they follow from the bound. The bound is the lower end of a two-sided Clopper-Pearson interval at
 alpha, so that it spends half of alpha. It is kept in float32: a count that went through float32
 is off by up to a hundredth of a vote, and is told from its neighbours nevertheless.
 """
@@ -57,18 +57,25 @@ def read_rs4a(
         DataError: If it is no such result, or its numbers do not fit these terms.
     """
     norm = terms.certificate.norm
-    arrays, sha256 = _arrays(source, ("preds", "labels", "prob_lb", f"radius_{norm}"))
-    preds, labels, lower, radius = arrays.values()
+    needed = ("preds", "labels", "prob_lb")
+    arrays, sha256 = _arrays(source, needed, f"radius_{norm}")
+    preds, labels, lower = (arrays[each] for each in needed)
+    published = arrays.get(f"radius_{norm}")
     label = _labels(source, labels, preds.shape[1])
     _finite(source, "preds", preds)
     terms = replace(terms, n0=terms.n0 or _N0, alpha=terms.alpha / 2)
     table = table_of(terms)
     lower = np.where(np.isnan(lower), 0.0, lower)  # of no vote at all, in some versions
     fits = _fits(source, lower, table, terms)
-    certified = np.nan_to_num(radius, nan=0.0) > 0
-    _check_radii(source, radius, lower, certified, terms)
-    certified &= fits[:, 0] >= table.least_certified
     bounds = table.bounds(fits[:, 0])
+    if published is None:
+        radius = terms.certificate.radius(bounds)
+        certified = radius > 0
+    else:
+        radius = published
+        certified = np.nan_to_num(radius, nan=0.0) > 0
+        _check_radii(source, radius, lower, certified, terms)
+    certified &= fits[:, 0] >= table.least_certified
     selection, notes = _selection(source, preds, terms.n0 or _N0)
     return Imported(
         source=source,
@@ -93,11 +100,14 @@ def read_rs4a(
     )
 
 
-def _arrays(source: Path, names: tuple[str, ...]) -> tuple[dict[str, npt.NDArray[Any]], str]:
-    """The arrays of these names, float64, and the SHA-256 of the bytes that hold them."""
-    files = [source] if source.suffix == ".npz" else [source / f"{name}.npy" for name in names]
+def _arrays(
+    source: Path, needed: tuple[str, ...], more: str
+) -> tuple[dict[str, npt.NDArray[Any]], str]:
+    """The arrays needed and one more if it is there, float64, and the SHA-256 of their bytes."""
     digest = hashlib.sha256()
     try:
+        names = (*needed, more) if _holds(source, more) else needed
+        files = [source] if source.suffix == ".npz" else [source / f"{name}.npy" for name in names]
         for each in files:
             digest.update(each.read_bytes())
         held: Mapping[str, npt.NDArray[Any]]
@@ -112,8 +122,8 @@ def _arrays(source: Path, names: tuple[str, ...]) -> tuple[dict[str, npt.NDArray
             }
     except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{str(source)!r} must hold the arrays of numbers {', '.join(names)}, but {error}; "
-            f"give the folder or the npz that the program wrote, and --norm of its radii."
+            f"{str(source)!r} must hold the arrays of numbers {', '.join(needed)}, but {error}; "
+            f"give the folder or the npz that the program wrote."
         ) from None
     preds, *others = found.values()
     if preds.ndim != 2 or preds.shape[1] < 2 or not len(preds):
@@ -128,6 +138,14 @@ def _arrays(source: Path, names: tuple[str, ...]) -> tuple[dict[str, npt.NDArray
                 f"{len(preds):,} rows, got {array.shape}; choose another file."
             )
     return found, digest.hexdigest()
+
+
+def _holds(source: Path, name: str) -> bool:
+    """Whether a result has an array."""
+    if source.suffix != ".npz":
+        return (source / f"{name}.npy").is_file()
+    with source.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        return name in held
 
 
 def _labels(source: Path, labels: FloatArray, num_classes: int) -> IntArray:

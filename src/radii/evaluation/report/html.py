@@ -15,7 +15,8 @@ from markupsafe import Markup
 from radii import rounding
 from radii._version import __version__
 from radii.evaluation.metrics import Share
-from radii.evaluation.report import audit_text, projection_text
+from radii.evaluation.report import audit_text
+from radii.evaluation.report.added import added
 from radii.evaluation.report.attack_pictures import AttackPicture
 from radii.evaluation.report.attack_text import envelope, norm_of, within_reach
 from radii.evaluation.report.attacks import AttackSummary
@@ -69,7 +70,7 @@ def as_html(
         attacks=list(zip(report.attacks, report.attack_names, strict=True)),
         attack_line_of=report.attack_line_of,
         left=_left(report),
-        projections=projection_text.table(report) if report.projections else [],
+        added=added(report),
         audits=audit_text.sentences(report),
         audit_table=list(zip(*audit_text.table(report), strict=True)),
         offending=[

@@ -45,6 +45,15 @@ def plain(report: Report) -> list[dict[str, object]]:
     ]
 
 
+def note(report: Report) -> str:
+    """What stands below the table."""
+    return (
+        "Computed from the votes of the runs: the mean over which of their draws come first. These "
+        "are no certificates. Wrong and abstained inputs count as radius 0. Radii and accuracies "
+        "are rounded down, abstentions up."
+    )
+
+
 def lines(report: Report) -> list[list[str]]:
     """A line a run, with certified accuracy by radius; the first one names the columns."""
     return [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import Recorded
-from radii.evaluation.metrics import grid_to, radius_grid
+from radii.evaluation.metrics import certified_accuracy_lower, grid_to, radius_grid
 from radii.evaluation.projection import Projection, project
 from radii.evaluation.readings import remark_of
 from radii.evaluation.report import projection_text
@@ -42,6 +42,9 @@ class Report:
         pairs: Certified runs and attack runs of one classifier, with what they say of each other.
         envelope: Whether the largest accuracy of any classifier at each radius is wanted.
         projections: What is expected of each certified run with fewer draws, if that is wanted.
+        rho: Probability that one of `guarantees` is too large for its run.
+        guarantees: What certified accuracy is at least at each of `radii`, wrong certificates
+            allowed for, one a certified run, if that is wanted.
     """
 
     summaries: tuple[Summary, ...]
@@ -50,6 +53,8 @@ class Report:
     pairs: tuple[Pair, ...] = ()
     envelope: bool = False
     projections: tuple[Projection, ...] = ()
+    rho: float | None = None
+    guarantees: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of(
@@ -130,6 +135,21 @@ class Report:
             raise ValueError("a projection needs a certified run, got attack runs only")
         found = (project(run.source, n, self.radii) for run in self.summaries)
         return replace(self, projections=tuple(found))
+
+    def guaranteed(self, rho: float) -> Report:
+        """This report, with what certified accuracy is at least; see `certified_accuracy_lower`.
+
+        Raises:
+            ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, or there is no
+                certified run.
+        """
+        if not self.summaries:
+            raise ValueError("a bound below certified accuracy needs a certified run")
+        found = (
+            certified_accuracy_lower(run.outcomes, self.radii, alpha=run.alpha, rho=rho)
+            for run in self.summaries
+        )
+        return replace(self, rho=rho, guarantees=tuple(tuple(each.tolist()) for each in found))
 
     @property
     def caveats(self) -> list[str]:

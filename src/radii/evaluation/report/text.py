@@ -9,7 +9,15 @@ import re
 from collections.abc import Sequence
 
 from radii.evaluation.metrics import Share
-from radii.evaluation.report import attack_text, audit_text, group_text, projection_text, run_text
+from radii.evaluation.report import (
+    attack_text,
+    audit_text,
+    group_text,
+    guarantee_text,
+    projection_text,
+    run_text,
+)
+from radii.evaluation.report.added import added
 from radii.evaluation.report.columns import columns_of
 from radii.evaluation.report.report import Report
 from radii.evaluation.report.sentences import sentence_of
@@ -30,9 +38,9 @@ def as_json(report: Report) -> str:
     `standard_accuracy`, `abstention_rate`, `acr` and at each radius of `certified_accuracy`.
 
     `attacks` has an entry an attack run, and `audits` one a pair of runs of one classifier; both
-    are empty without attack runs. `envelope` and `projections` are there if the report was asked
-    for them, and a run that was read again has `reread_of`. Their keys
-    are in the documentation.
+    are empty without attack runs. `envelope`, `guarantees` and `projections` are there if the
+    report was asked for them, and a run that was read again has `reread_of`. Their keys are in the
+    documentation.
     """
     runs = []
     for summary in report.summaries:
@@ -46,6 +54,8 @@ def as_json(report: Report) -> str:
         "attacks": attack_text.plain(report),
         "audits": audit_text.plain(report),
     }
+    if report.guarantees:
+        content["guarantees"] = guarantee_text.plain(report)
     if report.projections:
         content["projections"] = projection_text.plain(report)
     if report.envelope:
@@ -91,7 +101,7 @@ def as_markdown(report: Report) -> str:
         *(f"{_markdown(run.run)}: {_markdown(sentence_of(run))}" for run in report.summaries),
         *_markdown_runs(report),
         *_markdown_groups(report),
-        *_markdown_projections(report),
+        *_markdown_added(report),
         *_markdown_attacks(report),
         *_markdown_spread(report),
         "\n".join(f"- {_markdown(caveat)}" for caveat in report.caveats),
@@ -162,11 +172,12 @@ def _markdown_groups(report: Report) -> list[str]:
     return ["Mean ± standard deviation over the runs of a group:", _pipes(rows)]
 
 
-def _markdown_projections(report: Report) -> list[str]:
-    if not report.projections:
-        return []
-    (first, *names), *body = projection_text.table(report)
-    return [_pipes([[first, *map(_markdown, names)], *body])]
+def _markdown_added(report: Report) -> list[str]:
+    parts = []
+    for each in added(report):
+        (first, *names), *body = each.table
+        parts.append(_pipes([[first, *map(_markdown, names)], *body]))
+    return parts
 
 
 def _value(share: Share) -> str:

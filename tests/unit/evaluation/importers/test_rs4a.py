@@ -111,12 +111,26 @@ def test_another_noise_than_was_given_is_told(tmp_path, sigma):
         imported(saved(tmp_path / "x", result()), tmp_path, noise=f"gaussian:sigma={sigma}")
 
 
+def test_radii_follow_from_probabilities_alone(tmp_path):
+    arrays = {name: array for name, array in result().items() if not name.startswith("radius")}
+    np.savez(tmp_path / "x.npz", **arrays)
+    for at, source in enumerate((saved(tmp_path / "x", arrays), tmp_path / "x.npz")):
+        (tmp_path / str(at)).mkdir()
+        rows = list(imported(source, tmp_path / str(at))[0].rows())
+        assert [row.prediction for row in rows] == [0, 1, 1, None, None, None, 2]
+        lower = stats.beta.ppf(ALPHA / 2, COUNTS, N - COUNTS + 1)
+        for row, bound in zip(rows, lower, strict=True):
+            exact = SIGMA * stats.norm.ppf(bound) if row.prediction is not None else 0
+            assert row.radius == pytest.approx(exact, rel=1e-9)
+            assert row.radius <= exact * (1 + 1e-15)
+
+
 def test_an_array_is_missing(tmp_path):
     arrays = result()
-    del arrays["radius_l2"]
+    del arrays["labels"]
     np.savez(tmp_path / "x.npz", **arrays)
     for source in (saved(tmp_path / "x", arrays), tmp_path / "x.npz"):
-        with pytest.raises(DataError, match=r"must hold the arrays .* radius_l2, but .*radius_l2"):
+        with pytest.raises(DataError, match=r"must hold the arrays .* labels, .*but .*labels"):
             imported(source, tmp_path)
 
 
