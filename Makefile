@@ -19,6 +19,7 @@ test: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: .venv/installed-test
+	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed-dev

@@ -34,7 +34,7 @@ from radii.records import ClassBounds, FloatArray
 
 OBJECTIVES = ("gaussian", "stability", "macer", "consistency", "smoothadv", "smoothmix")
 SIGMAS, N, N0, ALPHA = (0.12, 0.25, 0.5, 1.0), 100_000, 100, 0.001
-INSERT = "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"
+INSERT = "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
 MEASURED = """
 import resource, sys
 from pathlib import Path

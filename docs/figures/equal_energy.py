@@ -113,9 +113,14 @@ def shapes(name: str) -> list[Shape]:
 
 
 def curves(norm: Norm, pA: FloatArray, dim: int = DIM) -> list[Curve]:
-    """A curve for each noise that has a certificate in this norm, plain families first."""
+    """A curve for each noise that has a certificate in this norm, plain families first.
+
+    Noise that is another one drawn exactly has the curve of that one, and none of its own.
+    """
     found = []
-    for name in sorted(NOISES.names(), key=lambda name: len(fields(NOISES[name]))):  # type: ignore[arg-type]
+    exact = {NOISES[name].exact_name for name in NOISES.names()}
+    names = [name for name in NOISES.names() if name not in exact]
+    for name in sorted(names, key=lambda name: len(fields(NOISES[name]))):  # type: ignore[arg-type]
         for shape in shapes(name):
             noise = scaled(name, shape, dim)
             certificates = covering(noise, norm, dim) if noise is not None else {}

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from radii import certificates as certificates
     from radii import data as data
     from radii import evaluation as evaluation
+    from radii import executors as executors
+    from radii import interop as interop
     from radii import models as models
     from radii import noise as noise
     from radii import objectives as objectives
+    from radii import serving as serving
     from radii import smoothing as smoothing
     from radii import stopping as stopping
     from radii import training as training
+    from radii import verification as verification
     from radii.bounds import Betting as Betting
     from radii.bounds import ClopperPearson as ClopperPearson
     from radii.bounds import EmpiricalBernstein as EmpiricalBernstein
@@ -30,7 +34,13 @@ if TYPE_CHECKING:
     from radii.bounds import MulticlassClopperPearson as MulticlassClopperPearson
     from radii.bounds import RandomizedClopperPearson as RandomizedClopperPearson
     from radii.errors import RadiiError as RadiiError
+    from radii.evaluation import push_to_hub as push_to_hub
+    from radii.models import DenoisedClassifier as DenoisedClassifier
+    from radii.models import from_pretrained as from_pretrained
+    from radii.models import load as load
     from radii.noise import Gaussian as Gaussian
+    from radii.noise import GridGaussian as GridGaussian
+    from radii.noise import GridUniform as GridUniform
     from radii.noise import IidExponential as IidExponential
     from radii.noise import Laplace as Laplace
     from radii.noise import MixedLinf as MixedLinf
@@ -55,12 +65,16 @@ _PACKAGES = (
     "certificates",
     "data",
     "evaluation",
+    "executors",
+    "interop",
     "models",
     "noise",
     "objectives",
+    "serving",
     "smoothing",
     "stopping",
     "training",
+    "verification",
 )
 _HOMES = {
     "Betting": "radii.bounds",
@@ -69,8 +83,11 @@ _HOMES = {
     "ClassBounds": "radii.records",
     "ClopperPearson": "radii.bounds",
     "Counts": "radii.records",
+    "DenoisedClassifier": "radii.models",
     "EmpiricalBernstein": "radii.bounds",
     "Gaussian": "radii.noise",
+    "GridGaussian": "radii.noise",
+    "GridUniform": "radii.noise",
     "Hoeffding": "radii.bounds",
     "Hybrid": "radii.bounds",
     "IidExponential": "radii.noise",
@@ -89,6 +106,9 @@ _HOMES = {
     "Splitting": "radii.noise",
     "Uniform": "radii.noise",
     "UniformBall": "radii.noise",
+    "from_pretrained": "radii.models",
+    "load": "radii.models",
+    "push_to_hub": "radii.evaluation",
 }
 
 __all__ = ["__version__", *_PACKAGES, *_HOMES]

@@ -240,6 +240,8 @@ class Certification:
             noise was enumerated.
         estimation: `(num_classes,)` votes of the draws that bounded its probability.
         claim: Where these bounds come from, if not from all n draws.
+        timed_out: Whether a time budget ended before the plan did. What is claimed holds all the
+            same; `estimation` may hold draws that it does not rest on.
     """
 
     prediction: int | None
@@ -249,6 +251,7 @@ class Certification:
     selection: Votes | None
     estimation: Votes
     claim: Claim | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,10 +260,14 @@ class Prediction:
 
     Attributes:
         prediction: The class, or None where the top two cannot be told apart.
-        p_value: Two-sided p-value of the hypothesis that the top two are equally likely.
+        p_value: Two-sided p-value of the hypothesis that the top two are equally likely; within a
+            time budget, times the number of looks planned.
         counts: `(num_classes,)` votes.
+        timed_out: Whether a time budget ended before the top two could be told apart. `counts` may
+            then hold draws made after the look that `p_value` belongs to.
     """
 
     prediction: int | None
     p_value: float
     counts: Counts
+    timed_out: bool = False

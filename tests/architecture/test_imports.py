@@ -29,6 +29,8 @@ TABLE: dict[str, set[str]] = {
     "certificates": {"noise"},
     "stopping": {"bounds", "certificates"},
     "smoothing": {"noise", "bounds", "certificates", "stopping"},
+    "interop": {"smoothing", "noise"},
+    "serving": {"smoothing", "certificates", "noise"},
     "objectives": {"smoothing", "noise", "attacks"},
     "training": {"objectives", "smoothing", "models", "data", "noise", "provenance"},
     "evaluation": {
@@ -36,6 +38,9 @@ TABLE: dict[str, set[str]] = {
         *("attacks", "executors", "models", "data", "provenance"),
     },
     "provenance": set(),  # versions and revision, kept beside a result
+    "verification": {
+        *("evaluation", "smoothing", "certificates", "noise", "models", "data", "provenance"),
+    },
 }
 TABLE["cli"] = {*TABLE}
 TABLE["__main__"] = {"cli"}  # python -m radii
@@ -44,6 +49,7 @@ NO_TORCH = {"noise", "bounds", "certificates", "stopping", "executors", "cli", "
 NO_TORCH |= OPEN_TO_ALL
 MAY_IMPORT_TORCH = {
     *("evaluation/run.py", "evaluation/attack_run.py"),
+    *("evaluation/shards.py", "evaluation/_sent_base.py"),
     *("evaluation/attacked.py", "evaluation/_attack_models.py"),
 }
 
@@ -121,6 +127,19 @@ def test_imports_follow_the_table(file: str) -> None:
     assert of_radii(file) <= allowed
 
 
+INDEPENDENT = [file for file in INNER if file.startswith("verification/independent/")]
+
+
+@pytest.mark.parametrize("file", INDEPENDENT)
+def test_what_recomputes_independently_shares_no_code(file: str) -> None:
+    names = {name for name in imported((ROOT / file).read_text(encoding="utf-8"))}
+    own = {name for name in names if name.startswith("radii.verification.independent.")}
+    assert not {name for name in names - own if name.startswith("radii")}
+    assert {"verification/independent/bounds.py", "verification/independent/radii.py"} <= set(
+        INDEPENDENT
+    )
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_nobody_imports_the_command_line(file: str) -> None:
     assert part_of(file) in {"cli", "__main__"} or "cli" not in of_radii(file)
@@ -142,6 +161,7 @@ def test_no_torch_where_none_belongs(file: str) -> None:
         ("radii.certificates", ["torch", "typer", "rich", "matplotlib"]),
         ("radii.rounding", ["torch", "numpy", "scipy", "typer", "rich", "matplotlib"]),
         ("radii.records", ["torch", "typer", "rich", "matplotlib"]),
+        ("radii.executors", ["torch", "numpy", "scipy", "ray", "typer", "rich", "matplotlib"]),
         ("radii.smoothing", ["typer", "rich", "matplotlib"]),
     ],
 )

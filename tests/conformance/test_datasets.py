@@ -27,6 +27,15 @@ def small(name, folder):
         write.write_files(folder, write.cifar10_files())
     elif name == "cifar100":
         write.write_files(folder, write.cifar100_files())
+    elif name == "svhn":
+        write.write_svhn(folder, "test", write.pixels(3, 3, 32, 32), [10, 1, 9])
+        write.write_svhn(folder, "train", write.pixels(2, 3, 32, 32, seed=1), [2, 10])
+    elif name == "imagenet":
+        write.write_imagenet(folder / "imagenet", "train")
+        write.write_imagenet(folder / "imagenet", "val")
+    elif name == "hf":
+        write.write_hub(folder)
+        return f"hf:{folder}", None
     elif name == "npz":
         arrays = {"x_test": write.pixels(3, 1, 4, 4), "y_test": [0, 1, 1]}
         arrays |= {"x_train": write.pixels(2, 1, 4, 4, seed=1), "y_train": [1, 0]}

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from radii.models import DenoisedClassifier
 from radii.noise import Gaussian
 from radii.objectives import OBJECTIVES
 from radii.smoothing import SmoothedClassifier
@@ -21,6 +22,16 @@ def linear(seed: int) -> nn.Module:
     return base
 
 
+def base_for(objective, seed: int) -> nn.Module:
+    """Linear; where the objective trains a denoiser, before a classifier that tells the blobs."""
+    module = linear(seed)
+    if not objective.denoises:
+        return module
+    behind = linear(0).requires_grad_(False)
+    behind.weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    return DenoisedClassifier(module, behind.eval())
+
+
 def blobs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Two Gaussian blobs, 4 standard deviations apart."""
     generator = torch.Generator().manual_seed(1)
@@ -33,13 +44,15 @@ def blobs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("name", "example"), CASES)
 def test_gradients_are_finite_and_reach_every_parameter(name, example):
     objective = OBJECTIVES.build({"name": name, **example})
-    base = linear(0)
+    base = base_for(objective, 0)
     x, y = blobs(64)
     generator = torch.Generator().manual_seed(0)
     loss = objective.loss(SmoothedClassifier(base, Gaussian(0.25), 2), x, y, generator=generator)
     assert loss.shape == ()
     loss.backward()
     for parameter in base.parameters():
+        if not parameter.requires_grad:  # of the classifier behind a denoiser
+            continue
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
         assert parameter.grad.abs().sum() > 0
@@ -48,7 +61,7 @@ def test_gradients_are_finite_and_reach_every_parameter(name, example):
 @pytest.mark.parametrize(("name", "example"), CASES)
 def test_the_loss_halves_on_two_blobs(name, example):
     objective = OBJECTIVES.build({"name": name, **example})
-    base = linear(3)
+    base = base_for(objective, 3)
     smoothed = SmoothedClassifier(base, Gaussian(0.25), 2)
     x, y = blobs(512)
     generator = torch.Generator().manual_seed(0)
@@ -66,7 +79,7 @@ def test_the_loss_halves_on_two_blobs(name, example):
 @pytest.mark.parametrize(("name", "example"), CASES)
 def test_the_loss_depends_on_the_generator_alone(name, example):
     objective = OBJECTIVES.build({"name": name, **example})
-    smoothed = SmoothedClassifier(linear(0), Gaussian(0.25), 2)
+    smoothed = SmoothedClassifier(base_for(objective, 0), Gaussian(0.25), 2)
     x, y = blobs(32)
     before = torch.random.get_rng_state()
     first, again, other = (

@@ -62,7 +62,7 @@ def test_end_to_end_decides_as_the_fixed_n_does(tmp_path):
     assert len(rules["at_radius:0.5"]["accuracy"]) == 1
 
 
-@pytest.mark.parametrize("only", ["memory", "ledgers"])
+@pytest.mark.parametrize("only", ["memory", pytest.param("ledgers", marks=pytest.mark.slow)])
 def test_scaling_tells_time_and_memory(only, tmp_path):
     out, kept = run(
         *("scaling.py", tmp_path, "--only", only, "--scale", "0.001", "--rounds", "1"),
@@ -148,3 +148,14 @@ def test_the_published_loop_abstains_at_the_boundary(published_loop):
     answer = loop.certify(torch.zeros(1, 1, 1), n0=10, n=100, alpha=1e-9, batch=50)
     assert answer == (None, 0.0)
     assert loop.votes(torch.zeros(1, 1, 1), 7, 3).sum() == 7
+
+
+def test_exact_noise_is_compared_with_ordinary_noise(tmp_path):
+    out, kept = run(
+        *("exact.py", tmp_path, "--networks", "lenet", "--rounds", "1", "--seconds", "0.02"),
+        *("--device", "cpu"),
+    )
+    assert set(kept["ns_a_number"]) == {"gaussian", "exact", "chacha", "exact-chacha"}
+    (row,) = kept["rows"]
+    assert row["exact/gaussian"] == pytest.approx(row["exact/s"] / row["gaussian/s"], abs=1e-3)
+    assert f"{row['exact/gaussian']:>23}" in out

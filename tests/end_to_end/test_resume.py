@@ -79,7 +79,7 @@ def test_killed_in_the_middle_it_ends_as_an_undisturbed_run(base, tmp_path):
     assert len(rows(broken)) == 60
 
 
-EARLY = ("--subset", "first:100", "--n", 30_000)
+EARLY = ("--subset", "first:100", "--n", 15_000)
 GRID = "radii:0,0.25,0.5,0.75,1"
 
 
@@ -107,7 +107,7 @@ def test_a_run_that_stops_early_is_resumed(base, tmp_path, capsys):
     assert len(found) == 100
     samples = [row[-2] for row in found]
     assert len(set(samples)) > 3
-    assert max(samples) <= 30_100
+    assert max(samples) <= 15_100
     claims = [json.loads(row[-1]) for row in found]
     assert all(0 <= votes <= draws for draws, votes in claims)
     assert all(draws < spent for (draws, _), spent in zip(claims, samples, strict=True))
@@ -115,11 +115,11 @@ def test_a_run_that_stops_early_is_resumed(base, tmp_path, capsys):
     assert here(["report", str(broken), "--format", "json"]) == 0
     (summary,) = json.loads(capsys.readouterr().out)["runs"]
     assert summary["stop"] == "radii:radii=0/0.25/0.5/0.75/1"
-    assert summary["samples_total"] == sum(samples) < 0.7 * 100 * 30_100
+    assert summary["samples_total"] == sum(samples) < 0.7 * 100 * 15_100
     for form in ("md", "html"):
         page = tmp_path / f"report.{form}"
         assert here(["report", str(broken), "--out", str(page)]) == 0
-        assert "ACR is a lower bound of the one at n=30,000" in page.read_text()
+        assert "ACR is a lower bound of the one at n=15,000" in page.read_text()
         assert "radii=0/" in page.read_text()
     capsys.readouterr()
     assert here(["report", str(broken)]) == 0

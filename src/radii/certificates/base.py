@@ -50,7 +50,7 @@ class Certificate(ABC):
     @property
     def domain(self) -> str | None:
         """Which points of the ball the radius is about, in words; None where it is all of them."""
-        return None
+        return self.noise.domain
 
     @abstractmethod
     def radius(self, bounds: ClassBounds) -> FloatArray:

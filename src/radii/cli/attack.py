@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from radii.cli.console import print_json, print_line, print_table, progress_bar
+from radii.cli.interrupts import signals_held
 from radii.cli.options import (
     AlphaOption,
     BaseOption,
@@ -20,6 +21,8 @@ from radii.cli.options import (
     NoiseOption,
     Precision,
     PrecisionOption,
+    Rng,
+    RngOption,
     SeedOption,
     SubsetOption,
     WrongUsageError,
@@ -70,6 +73,7 @@ def attack(
     ] = False,
     subset: SubsetOption = "all",
     seed: SeedOption = None,
+    rng: RngOption = Rng.AUTO,
     device: DeviceOption = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     batch_inputs: Annotated[
@@ -92,7 +96,8 @@ def attack(
         wanted = _attack_of(spec)
     dataset = dataset_of(data, data_root)
     loaded, smoothed = smoothed_base(
-        base, noise, dataset.num_classes, dataset.input_shape, precision, device, batch_size
+        *(base, noise, dataset.num_classes, dataset.input_shape, precision, device, batch_size),
+        rng=rng,
     )
     with arguments():
         run = AttackRun(
@@ -153,11 +158,13 @@ def _note_unused(context: typer.Context, target: Target) -> None:
 
 def attack_with_bar(run: AttackRun, out: Path) -> AttackLedger:
     """Attacks with a progress bar over inputs."""
-    with progress_bar("attacking", "inputs") as bar:
+    said = f"every finished input is in {out}; the same command goes on with the others."
+    with progress_bar("attacking", "inputs") as bar, signals_held(said) as stop_if_wanted:
 
         def one_done() -> None:
             bar.advance(1)
             bar.finish_one()
+            stop_if_wanted()  # what is attacked together is stored already, all of it
 
         return run.run(out, on_start=bar.start, on_input=one_done)
 

@@ -18,6 +18,7 @@ from radii.cli.console import (
     print_report,
     progress_bar,
 )
+from radii.cli.interrupts import signals_held
 from radii.cli.options import (
     AlphaOption,
     BaseOption,
@@ -27,12 +28,15 @@ from radii.cli.options import (
     DataOption,
     DataRootOption,
     DeviceOption,
+    ExecutorOption,
     JsonOption,
     NoiseOption,
     Norm,
     NormOption,
     Precision,
     PrecisionOption,
+    Rng,
+    RngOption,
     SeedOption,
     StopOption,
     SubsetOption,
@@ -47,10 +51,13 @@ from radii.cli.options import (
 
 if TYPE_CHECKING:
     from radii.evaluation import Outlook, Run
+    from radii.executors import Executor
+    from radii.models import Base
+    from radii.smoothing import SmoothedClassifier
 
 
 # Of no use where each outcome of the noise is met once.
-_OF_DRAWN_NOISE = ("n0", "n", "alpha", "bound", "seed")
+_OF_DRAWN_NOISE = ("n0", "n", "alpha", "bound", "seed", "rng")
 
 
 def certify(
@@ -84,6 +91,12 @@ def certify(
     batch_size: BatchOption = None,
     compilation: CompileOption = Compile.AUTO,
     vote: VoteOption = Vote.HARD,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Whole-number noise for 8-bit images; closes float32 leaks."),
+    ] = False,
+    rng: RngOption = Rng.AUTO,
+    executor: ExecutorOption = "serial",
     data_root: DataRootOption = None,
     dry_run: Annotated[
         bool,
@@ -97,6 +110,7 @@ def certify(
     from radii.evaluation import Run
     from radii.evaluation.report import Report
     from radii.evaluation.report import as_json as report_as_json
+    from radii.executors import EXECUTORS
     from radii.smoothing import SamplingPlan
     from radii.stopping import STOPS
 
@@ -113,6 +127,7 @@ def certify(
             seed=seed,
         )
         chosen = Subset.parse(subset)
+        place = EXECUTORS.build(executor)
     dataset = dataset_of(data, data_root)
     with arguments():
         inputs = len(chosen.indices(len(dataset)))
@@ -122,9 +137,12 @@ def certify(
         vote=vote,
         compilation=compilation,
         draws=inputs * each,
+        rng=rng,
+        exact=exact,
     )
     if smoothed.noise.num_outcomes is not None:
         note_unused(context, _OF_DRAWN_NOISE, "noise that is enumerated is not drawn")
+    note_denoiser(loaded, smoothed)
     run = Run(
         smoothed=smoothed,
         base=loaded,
@@ -136,9 +154,12 @@ def certify(
         precision=precision.value,
     )
     if dry_run or out is None:
+        note_unused(context, ("executor",), "a dry run is timed in this process")
         print_outlook(run.outlook(out), as_json=as_json)
+        if exact and not as_json:
+            print_cost(run, noise)
         return
-    spent = certify_with_bar(run, out)
+    spent = certify_with_bar(run, out, place)
     report = Report.of([out])
     if as_json:
         print_raw(report_as_json(report))
@@ -148,23 +169,62 @@ def certify(
     print_line(f"ledger in {out}; `radii report {out}` draws it")
 
 
-def certify_with_bar(run: Run, out: Path) -> Bar:
+def print_cost(run: Run, noise: str) -> None:
+    """What exact noise costs, in a line."""
+    from radii.evaluation import share_lost
+    from radii.noise import NOISES
+
+    other = NOISES.build(noise)
+    if other == run.smoothed.noise:
+        return
+    index = int(run.subset.indices(len(run.dataset))[0])
+    x = run.dataset[index][0].to(run.smoothed.resolve_device())
+    lost = share_lost(run.smoothed, other, index, x, run.plan.seeded())
+    print_line(
+        f"exact noise     {NOISES.spec_of(run.smoothed.noise)} in place of {noise}: "
+        f"{max(lost, 0):.1%} fewer samples/s"
+    )
+
+
+def note_denoiser(base: Base, smoothed: SmoothedClassifier) -> None:
+    """Says so if the base classifier begins with a denoiser for another noise."""
+    from radii.evaluation.seeds import denoised_for, training_of
+    from radii.noise import NOISES
+
+    noise = NOISES.spec_of(smoothed.noise)
+    trained = denoised_for(training_of(base.details).get("base_training"), noise)
+    if trained is not None:
+        print_note(
+            f"the denoiser was trained for {trained}, and {noise} is certified: the radii will "
+            f"hold, but a denoiser for this noise may give larger ones"
+        )
+
+
+def certify_with_bar(run: Run, out: Path, executor: Executor | None = None) -> Bar:
     """Certifies with a progress bar: over draws, or over inputs where these may stop early."""
+    from radii.executors import Serial
     from radii.rounding import percent_floored
 
     plan = run.plan.under(run.smoothed.noise)
-    with progress_bar("certifying", "samples") as bar:
+    said = f"every finished input is in {out}; the same command goes on with the others."
+    with progress_bar("certifying", "samples") as bar, signals_held(said) as stop_if_wanted:
+
+        def draws(count: int) -> None:
+            bar.advance(count)
+            stop_if_wanted()
+
         run.certify(
             out,
             on_start=lambda total, done: bar.start(
                 total, done, steps_each=plan.n0 + plan.n, uneven=plan.stops_early
             ),
-            on_draws=bar.advance,
+            on_draws=draws,
             on_input=bar.finish_one,
             on_agreement=lambda found: print_note(
                 f"{percent_floored(found['share'])} % of the labels of {found['draws']:,} noisy "
                 f"copies are those of the {found['with']} base classifier"
             ),
+            executor=executor or Serial(),
         )
         bar.stop()
     return bar

@@ -135,11 +135,12 @@ def progress_bar(title: str, unit: str) -> Iterator[Bar]:
 
 def print_line(text: str) -> None:
     """A line of text."""
-    _out.print(text, markup=False)
+    _out.print(_visible(text), markup=False)
 
 
 def print_raw(text: str) -> None:
     """Text as it is, for other programs to read."""
+    text = _visible(text) if sys.stdout.isatty() else text
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
@@ -150,13 +151,28 @@ def print_json(value: object) -> None:
 
 def print_note(text: str) -> None:
     """A line on stderr that is no error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"note: {text}", markup=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"note: {_on_one_line(text)}", markup=False)
 
 
 def print_error(text: str) -> None:
     """An error, on stderr."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        Text.assemble(("error: ", "bold red"), text)
+        Text.assemble(("error: ", "bold red"), _on_one_line(text))
+    )
+
+
+def _on_one_line(text: str) -> str:
+    return _visible(" ".join(text.split()))
+
+
+def _visible(text: str) -> str:
+    """A text without what a terminal would obey: texts of files that were read stand in it."""
+    if text.isprintable():
+        return text
+    keep = "\n\t"
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
 
 
@@ -166,9 +182,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     for column in columns:
         name = column.removeprefix(">")
         number = column != name
-        table.add_column(name, justify="right" if number else "left", no_wrap=number)
+        table.add_column(
+            Text(_visible(name)), justify="right" if number else "left", no_wrap=number
+        )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_visible(cell)) for cell in row))
     width = None if sys.stdout.isatty() else _WIDTH  # a file does not wrap
     Console(highlight=False, width=width).print(table)
 

@@ -30,7 +30,9 @@ class Kind(StrEnum):
     SCHEDULE = "schedule"
     AUGMENTATION = "augmentation"
     ARCHITECTURE = "architecture"
+    DENOISER = "denoiser"
     DATASET = "dataset"
+    EXECUTOR = "executor"
 
 
 _HOMES = {
@@ -44,7 +46,9 @@ _HOMES = {
     Kind.SCHEDULE: ("radii.training", "SCHEDULES"),
     Kind.AUGMENTATION: ("radii.training", "AUGMENTATIONS"),
     Kind.ARCHITECTURE: ("radii.models", "ARCHITECTURES"),
+    Kind.DENOISER: ("radii.models", "DENOISERS"),
     Kind.DATASET: ("radii.data", "DATASETS"),
+    Kind.EXECUTOR: ("radii.executors", "EXECUTORS"),
 }
 
 

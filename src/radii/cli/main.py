@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,15 +18,19 @@ from radii.cli.console import print_error, print_line
 from radii.cli.demo import demo
 from radii.cli.export import export
 from radii.cli.importing import import_logs
+from radii.cli.interrupts import Stopped, signals_raised
 from radii.cli.list import list_members
 from radii.cli.options import WrongUsageError
 from radii.cli.predict import predict
 from radii.cli.radius import radius
 from radii.cli.report import report
+from radii.cli.seal import seal
 from radii.cli.train import train
+from radii.cli.verify import verify
 from radii.errors import NotCoveredError, PlanError, RadiiError, UnknownNameError
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 app = typer.Typer(
     name="radii",
@@ -37,6 +42,8 @@ app.command("list")(list_members)
 app.command("import")(import_logs)
 for _command in (radius, train, certify, predict, attack, report, compare, export, demo):
     app.command()(_command)
+app.command()(verify)
+app.command()(seal)
 
 
 def _version(wanted: bool) -> None:
@@ -64,11 +71,13 @@ def run(arguments: Sequence[str]) -> int:
     left = [argument for argument in arguments if argument != "--debug"]
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=left, prog_name="radii", standalone_mode=False)
-    except KeyboardInterrupt:
-        print_error("interrupted; the same command goes on where it ended, if it resumes.")
-        return INTERRUPTED
-    except typer.Abort:
+        with signals_raised():
+            code = command.main(args=left, prog_name="radii", standalone_mode=False)
+    except Stopped as stop:
+        print_error(f"interrupted; {stop.said}")
+        return stop.code
+    except (KeyboardInterrupt, typer.Abort):
+        print_error("interrupted; run the same command again.")
         return INTERRUPTED
     except Exception as error:
         if debug:
@@ -90,6 +99,13 @@ def _explain(error: Exception) -> int:
         return WRONG_USAGE
     if isinstance(error, RadiiError):
         print_error(str(error))
+        return FAILED
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        print_error(
+            f"a file cannot be written or read{where}: {error.strerror}; nothing half-written "
+            f"stays: make space or change permissions, and run the same command again."
+        )
         return FAILED
     print_error(f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
     return FAILED

@@ -50,6 +50,13 @@ class Vote(StrEnum):
     SOFT = "soft"
 
 
+class Rng(StrEnum):
+    """The random generator."""
+
+    AUTO = "auto"
+    CHACHA = "chacha"
+
+
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="Smoothing noise, for example gaussian:sigma=0.5.")
 ]
@@ -58,8 +65,8 @@ BaseOption = Annotated[
     str,
     typer.Option(
         "--base",
-        help="Base classifier: a directory written by `radii train`, FILE.py:name[@DIRECTORY] "
-        "or package.module:name.",
+        help="Base classifier: a directory written by `radii train`, FILE.py:name[@DIRECTORY], "
+        "package.module:name, FILE.onnx, timm:NAME, hf:REPO or published:FILE,architecture=...",
     ),
 ]
 DataOption = Annotated[
@@ -113,6 +120,16 @@ BatchOption = Annotated[
     int | None,
     typer.Option("--batch-size", help="Draws the device works on at once; changes no vote on CPU."),
 ]
+RngOption = Annotated[
+    Rng,
+    typer.Option("--rng", help="Random generator: auto is fast, chacha is cryptographic."),
+]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        "--executor", help="Where shards of inputs run: serial, processes:N or ray[:ADDRESS]."
+    ),
+]
 RadiiOption = Annotated[
     str | None, typer.Option("--radii", help="Radii of the table, as 0,0.25,0.5.")
 ]
@@ -154,6 +171,8 @@ def smoothed_base(
     vote: Vote = Vote.HARD,
     compilation: Compile = Compile.OFF,
     draws: int = 0,
+    rng: Rng = Rng.AUTO,
+    exact: bool = False,
 ) -> tuple[Base, SmoothedClassifier]:
     """The base classifier of a reference, and the smoothed classifier made of it.
 
@@ -168,15 +187,20 @@ def smoothed_base(
         vote: What each draw counts for.
         compilation: What the user wrote.
         draws: About how many forward passes there will be, of one input each.
+        rng: What the user wrote.
+        exact: Whether the noise is drawn as whole numbers.
     """
     import sys
 
-    from radii.models import device_named, load_base, worth_compiling
-    from radii.noise import NOISES
+    from radii.models import check_answers, device_named, load_base, worth_compiling
+    from radii.noise import NOISES, check_rng, exact_form
     from radii.smoothing import SmoothedClassifier
 
     with arguments():
         distribution = NOISES.build(noise)
+        if exact:
+            distribution = exact_form(distribution)
+        check_rng(rng.value, distribution)
         target = device_named(device)
     if "" not in sys.path:
         sys.path.insert(0, "")  # where the command runs, so that package.module:name is found
@@ -185,6 +209,9 @@ def smoothed_base(
         module = loaded.prepared(target, precision.value)
         compiled = compilation == Compile.ON
         taken = loaded.input_shape or shape
+        classes = loaded.num_classes or num_classes
+        if taken is not None:
+            check_answers(module, taken, classes, device=target)
         if compilation == Compile.AUTO and taken is not None:
             compiled = worth_compiling(module, taken, draws)
         if compiled:
@@ -199,6 +226,7 @@ def smoothed_base(
             device=target,
             batch_size=batch_size,
             vote=vote.value,
+            rng=rng.value,
         )
     return loaded, smoothed
 

@@ -19,6 +19,8 @@ from radii.cli.options import (
     NoiseOption,
     Precision,
     PrecisionOption,
+    Rng,
+    RngOption,
     SeedOption,
     SubsetOption,
     arguments,
@@ -45,6 +47,7 @@ def predict(
     alpha: AlphaOption = 0.001,
     subset: SubsetOption = "all",
     seed: SeedOption = None,
+    rng: RngOption = Rng.AUTO,
     device: DeviceOption = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     batch_size: BatchOption = None,
@@ -70,14 +73,16 @@ def predict(
         names = [str(index) for index in indices]
         labels = [int(dataset.labels[index]) for index in indices]
         inputs: Iterator[tuple[int, Tensor]] = ((index, dataset[index][0]) for index in indices)
-        num_classes = dataset.num_classes
+        num_classes, shape = dataset.num_classes, dataset.input_shape
     else:
         images = read_images(files or [])
         names, labels = [str(file) for file in files or []], [None] * len(images)
-        inputs, num_classes = enumerate(images), None
-    loaded, smoothed = smoothed_base(base, noise, num_classes, None, precision, device, batch_size)
+        inputs, num_classes, shape = enumerate(images), None, tuple(images.shape[1:])
+    loaded, smoothed = smoothed_base(
+        base, noise, num_classes, shape, precision, device, batch_size, rng=rng
+    )
     if smoothed.noise.num_outcomes is not None:
-        note_unused(context, ("n", "alpha", "seed"), "noise that is enumerated is not drawn")
+        note_unused(context, ("n", "alpha", "seed", "rng"), "noise that is enumerated is not drawn")
     draws = smoothed.noise.num_outcomes or n
     predictions: list[Prediction] = []
     with progress_bar("predicting", "samples") as bar:

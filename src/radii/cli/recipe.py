@@ -12,11 +12,16 @@ from radii.cli.options import arguments, dataset_of
 from radii.errors import did_you_mean
 
 if TYPE_CHECKING:
+    from radii.models import Architecture
     from radii.training import Training, Unlabelled
 
 _REQUIRED = ("data", "base", "noise", "epochs")
 _SELF_TRAINING = ("unlabelled", "teacher", "unlabelled_weight")
-_OPTIONAL = ("objective", "init", "seeds", *_SELF_TRAINING)
+_OPTIONAL = ("objective", "denoiser", "init", "seeds", *_SELF_TRAINING)
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("data", "init", "unlabelled", "teacher"), (str,)),
+    **dict.fromkeys(("base", "noise", "objective", "denoiser"), (str, dict)),
+}
 
 
 def known_keys() -> tuple[str, ...]:
@@ -52,6 +57,10 @@ def settings_of(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]
         if one in given and other not in given:
             read.pop(other, None)  # options win, also in the other form
     settings = {**read, **given}
+    for key, kinds in _KINDS.items():
+        if not isinstance(settings.get(key, ""), kinds):
+            wanted = "a text" if kinds == (str,) else "a text or a table"
+            raise ValueError(f"{key} must be {wanted}, got {settings[key]!r}")
     if {"seed", "seeds"} <= settings.keys():
         raise ValueError("give either seed or seeds, not both")
     missing = [f"--{key}" for key in _REQUIRED if key not in settings]
@@ -83,15 +92,16 @@ def trainings_of(
     Raises:
         WrongUsageError: If a value does not fit its key.
     """
-    from radii.models import architecture_of, device_named
+    from radii.models import device_named
     from radii.noise import NOISES
     from radii.objectives import OBJECTIVES
     from radii.training import PLANS, Training, own_device
 
     with arguments():
-        architecture = architecture_of(settings["base"])
+        architecture, frozen = _architecture_of(settings)
         noise = NOISES.build(settings["noise"])
-        objective = OBJECTIVES.build(settings.get("objective", "gaussian"))
+        usual = "gaussian" if frozen is None else "denoising"
+        objective = OBJECTIVES.build(settings.get("objective", usual))
         seeds = seeds_of(settings)
         own = {*_REQUIRED, *_OPTIONAL} - {"epochs"}
         planned = {key: value for key, value in settings.items() if key not in own}
@@ -100,12 +110,29 @@ def trainings_of(
         init = None if settings.get("init") is None else Path(settings["init"])
     dataset = dataset_of(settings["data"], data_root, split="train")
     unlabelled = _unlabelled_of(settings, data_root)
-    training = Training(architecture, dataset, noise, objective, plan, target, init, unlabelled)
+    training = Training(
+        *(architecture, dataset, noise, objective, plan, target, init, unlabelled, frozen)
+    )
     if seeds is None:
         return [(out, training)]
     return [
         (out / f"seed-{seed}", replace(training, plan=replace(plan, seed=seed))) for seed in seeds
     ]
+
+
+def _architecture_of(settings: Mapping[str, Any]) -> tuple[Architecture, Path | None]:
+    """What is trained, and the directory of the classifier behind a denoiser."""
+    from radii.models import DENOISERS, Denoised, architecture_in, architecture_of
+
+    base, denoiser = settings["base"], settings.get("denoiser")
+    if denoiser is None:
+        return architecture_of(base), None
+    if not isinstance(base, str) or not Path(base).is_dir():
+        raise ValueError(
+            f"base must be a directory that training wrote where a denoiser is given, for the "
+            f"denoiser is trained before it, got {base!r}"
+        )
+    return Denoised(DENOISERS.build(denoiser), architecture_in(base)), Path(base)
 
 
 def _unlabelled_of(settings: Mapping[str, Any], data_root: Path | None) -> Unlabelled | None:

@@ -123,10 +123,12 @@ def report(
 
 
 def write_report(report: Report, out: Path, kind: Format, data_root: Path | None) -> None:
-    """Writes a report to a file."""
+    """Writes a report to a file, which appears whole or not at all."""
+    from radii.models.checkpoint import replace_file
+
     content = _render(report, kind, data_root)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(content if isinstance(content, bytes) else content.encode())
+    replace_file(out, content if isinstance(content, bytes) else content.encode())
 
 
 def _site(

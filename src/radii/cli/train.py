@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 from radii.cli.console import print_line, progress_bar
+from radii.cli.interrupts import signals_held
 from radii.cli.options import Compile, DataRootOption, DeviceOption, Norm, Precision, arguments
 from radii.cli.recipe import known_keys, settings_of, trainings_of
 
@@ -34,9 +35,17 @@ def train(
         Path | None, typer.Argument(help="TOML file with these options; options win over it.")
     ] = None,
     data: Annotated[Text, Option(help="Data set; its train split by default.")] = None,
-    base: Annotated[Text, Option(help="Architecture, as lenet, or FILE.py:name.")] = None,
+    base: Annotated[
+        Text,
+        Option(help="Architecture, as lenet, or FILE.py:name; with --denoiser a trained DIR."),
+    ] = None,
+    denoiser: Annotated[
+        Text, Option(metavar="SPEC", help="dncnn or unet, trained before --base, which stays.")
+    ] = None,
     noise: Annotated[Text, Option(help="Smoothing noise, as gaussian:sigma=0.5.")] = None,
-    objective: Annotated[Text, Option(help="Training loss (default: gaussian).")] = None,
+    objective: Annotated[
+        Text, Option(help="Loss (default: gaussian; denoising for denoisers).")
+    ] = None,
     init: Annotated[
         Text, Option(metavar="DIR", help="Start with the weights that training left there.")
     ] = None,
@@ -70,7 +79,7 @@ def train(
         Option(metavar="DECAY", help="Export a running average of the weights (default: none)."),
     ] = None,
     augment: Annotated[
-        Text, Option(help="crop_flip:padding=4,flip=true, or none (default: none).")
+        Text, Option(help="crop_flip, imagenet_crop_flip, or none (default: none).")
     ] = None,
     precision: Annotated[Precision | None, Option(help="Of training (default: float32).")] = None,
     compilation: Annotated[
@@ -134,7 +143,13 @@ def train_with_bar(
     from radii.training import TensorBoard, leads_here
 
     board = TensorBoard(out) if tensorboard and leads_here() else None
-    with progress_bar(title, "examples") as bar:
+    again = "the same command" if resume else "the same command with --resume"
+    said = f"every finished epoch is in {out}; {again} goes on after the last of them."
+    with progress_bar(title, "examples") as bar, signals_held(said) as stop_if_wanted:
+
+        def step(examples: int) -> None:
+            bar.advance(examples)
+            stop_if_wanted()
 
         def start(epochs: int, done: int) -> None:
             bar.start(epochs, done, steps_each=training.examples)
@@ -145,11 +160,10 @@ def train_with_bar(
             bar.finish_one()
             if board is not None:
                 board.add(metrics)
+            stop_if_wanted()
 
         try:
-            training.train(
-                out, resume=resume, on_start=start, on_batch=bar.advance, on_epoch=finish
-            )
+            training.train(out, resume=resume, on_start=start, on_batch=step, on_epoch=finish)
         finally:
             if board is not None:
                 board.close()

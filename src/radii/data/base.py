@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -39,6 +40,11 @@ class Dataset(ABC):
         """How many classes the labels range over."""
         return len(self.class_names)
 
+    @property
+    def in_memory_bytes(self) -> int:
+        """What all inputs would take as float32; known without reading one of them."""
+        return 4 * len(self) * math.prod(self.input_shape)
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -52,6 +58,7 @@ class Dataset(ABC):
         """SHA-256 (hex) of every input and label.
 
         Arrays give the same fingerprint however their file is packed; image files count as bytes.
+        Data sets whose files take hours to read say what stands for them.
         """
 
     @abstractmethod

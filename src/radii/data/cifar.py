@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from radii.errors import DataError
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_MOST_BYTES = 2**28  # of a file or an archive: the largest has 185 MB
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,31 @@ class _Cifar(Reader):
 
 
 def _from_folder(folder: Path, files: tuple[str, ...]) -> dict[str, bytes]:
-    return {str(folder / file): read_bytes(folder / file) for file in files}
+    return {str(folder / file): read_bytes(folder / file, _MOST_BYTES) for file in files}
 
 
 def _from_archive(archive: Path, members: list[str]) -> dict[str, bytes]:
     contents = {}
     try:
         with tarfile.open(archive) as tar:
-            for member in members:
-                file = tar.extractfile(member)
-                if file is None:
-                    raise KeyError(f"{member} is not a file")
-                contents[f"{archive}:{member}"] = file.read()
-    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{archive} cannot be read ({error}); download it again") from error
-    return contents
+            total = 0
+            for member in tar:
+                total += member.size
+                if total > _MOST_BYTES:  # before it is read, or passed over
+                    raise OSError(f"it holds more than {_MOST_BYTES} bytes")
+                file = tar.extractfile(member) if member.name in members else None
+                if file is not None:
+                    contents[f"{archive}:{member.name}"] = file.read()
+        missing = [member for member in members if f"{archive}:{member}" not in contents]
+        if missing:
+            raise KeyError(f"{missing[0]} is not in it")
+    except (
+        *(OSError, EOFError, KeyError, MemoryError, ValueError, OverflowError, RecursionError),
+        *(tarfile.TarError, zlib.error, lzma.LZMAError),
+    ) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{archive} cannot be read ({why}); download it again") from error
+    return {f"{archive}:{member}": contents[f"{archive}:{member}"] for member in members}
 
 
 @DATASETS.register("cifar10")

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from PIL import Image
 from torch import Tensor
 
 from radii.data.base import DATASETS, Dataset, IntArray, Reader, unit_interval
+from radii.data.pictures import GRAY, PixelDataset, Pixels, channels_first, decoded, size_and_mode
 from radii.errors import DataError
 
 _ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_GRAY = ("1", "L")
-_DEEP = ("F", "I")  # modes of more than 8 bits a channel begin so; converting them would clip
 
 
 @DATASETS.register("folder")
@@ -71,7 +67,7 @@ class Folder(Reader):
 
 
 @dataclass(frozen=True, eq=False)
-class FolderDataset(Dataset):
+class FolderDataset(PixelDataset):
     """Images that stay on disk until they are asked for."""
 
     home: Path
@@ -80,10 +76,6 @@ class FolderDataset(Dataset):
     class_names: tuple[str, ...]
     reference: str
     input_shape: tuple[int, ...]
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Image `index` as float32 in [0, 1], `(channels, height, width)`, and its label."""
-        return unit_interval(torch.from_numpy(self._pixels(index))), int(self.labels[index])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -97,20 +89,10 @@ class FolderDataset(Dataset):
             digest.update(f"{file!r} {content}\n".encode())
         return digest.hexdigest()
 
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        """All images as uint8 and labels as int64, in memory."""
-        inputs = np.stack([self._pixels(index) for index in range(len(self))])
-        return torch.from_numpy(inputs), torch.from_numpy(self.labels.copy())
-
-    def _pixels(self, index: int) -> npt.NDArray[np.uint8]:
+    def pixels(self, index: int) -> Pixels:
+        """See `PixelDataset.pixels`."""
         path = self.home / self.files[index]
-        gray = self.input_shape[0] == 1
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("L" if gray else "RGB"), dtype=np.uint8)
-        except (OSError, SyntaxError) as error:
-            raise DataError(f"{path} cannot be read as an image ({error})") from error
-        pixels = pixels[np.newaxis] if gray else np.moveaxis(pixels, -1, 0).copy()
+        pixels = channels_first(decoded(path, path, "L" if self.input_shape[0] == 1 else "RGB"))
         if pixels.shape != self.input_shape:
             raise DataError(f"{path} was {self.input_shape} when it was opened, now {pixels.shape}")
         return pixels
@@ -149,16 +131,8 @@ def _shape(home: Path, files: tuple[str, ...]) -> tuple[int, int, int]:
     first: tuple[int, int] | None = None
     gray = True
     for file in files:
-        try:
-            with Image.open(home / file) as image:
-                size, mode = image.size, image.mode
-        except OSError as error:
-            raise DataError(f"{home / file} cannot be read as an image ({error})") from error
-        if mode.startswith(_DEEP):
-            raise DataError(
-                f"{home / file} must have 8 bits a channel, got mode {mode!r}; convert it"
-            )
-        gray = gray and mode in _GRAY
+        size, mode = size_and_mode(home / file, home / file)
+        gray = gray and mode in GRAY
         first = size if first is None else first
         if size != first:
             raise DataError(

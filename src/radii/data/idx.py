@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from radii.data.arrays import ArrayDataset
 from radii.data.base import DATASETS, Dataset, Reader
-from radii.data.published import not_found, read_bytes
+from radii.data.published import MOST_BYTES, not_found, unpacked
 from radii.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
@@ -32,23 +32,32 @@ def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
         DataError: If the file is not IDX, has another number of axes, or is not as long as its
             header says.
     """
-    content = read_bytes(path)
     magic = bytes((0, 0, _UNSIGNED_BYTE, axes))
     start = 4 + 4 * axes
-    if content[:4] != magic:
+    with unpacked(path) as file:
+        header = file.read(start)
+        if header[:4] != magic:
+            raise DataError(
+                f"{path} must be an IDX file that starts with {magic.hex()}, "
+                f"got {header[:4].hex() or 'an empty file'}"
+            )
+        if len(header) < start:
+            raise DataError(f"{path} ends inside its header; download it again")
+        shape = tuple(int(size) for size in np.frombuffer(header, ">u4", count=axes, offset=4))
+        count = math.prod(shape)
+        if count > MOST_BYTES:
+            raise DataError(
+                f"{path} must hold at most {MOST_BYTES} values, got a header with the shape "
+                f"{shape}; download it again"
+            )
+        content = file.read(count + 1)  # no more than it should have, whatever it is packed to
+    if len(content) != count:
+        found = len(content) if len(content) < count else f"{len(content)} or more"
         raise DataError(
-            f"{path} must be an IDX file that starts with {magic.hex()}, "
-            f"got {content[:4].hex() or 'an empty file'}"
+            f"{path} must hold {count} values after its header, for the shape {shape}, "
+            f"got {found}; download it again"
         )
-    if len(content) < start:
-        raise DataError(f"{path} ends inside its header; download it again")
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", count=axes, offset=4))
-    if len(content) - start != math.prod(shape):
-        raise DataError(
-            f"{path} must hold {math.prod(shape)} values after its header, for the shape {shape}, "
-            f"got {len(content) - start}; download it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
+import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +19,7 @@ import numpy.typing as npt
 
 from radii.data.arrays import ArrayDataset
 from radii.data.base import DATASETS, Dataset, Reader
+from radii.data.declared import check_npz
 from radii.errors import DataError
 
 _UNSPLIT = (("x", "y"), ("images", "labels"))
@@ -47,11 +52,13 @@ class Npz(Reader):
         """The data set of that split."""
         with _opened(Path(self.path).expanduser()) as file:
             x, y = _pair(file.files, split, self.path)
+            targets = {key for _, key in _pairs() if key in file.files}
+            named = {"class_names"} & set(file.files)
+            check_npz(Path(self.path).expanduser(), {x, y} | (named or targets))
             inputs, labels = file[x], file[y]
             if "class_names" in file.files:
                 class_names = _named(file["class_names"], self.path)
             else:
-                targets = {key for _, key in _pairs() if key in file.files}
                 class_names = _numbered([file[key] for key in targets], self.path)
         for array in (inputs, labels):
             array.flags.writeable = False  # ours alone, so ArrayDataset need not copy it
@@ -61,19 +68,22 @@ class Npz(Reader):
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The open file; whatever goes wrong while it is open is told as a DataError."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"no file {str(path)!r}; write npz:PATH with the path of a .npz file")
     try:
         with path.open("rb") as stream:  # np.load leaves a file that it opened itself open
-            file = np.load(stream, allow_pickle=False)
-            if isinstance(file, np.ndarray):
-                raise ValueError("it holds one array without a name")
-            with file:
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is no archive of arrays with names")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
                 yield file
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        *(OSError, EOFError, LookupError, ValueError, RuntimeError, TypeError, OverflowError),
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+    ) as error:
         raise DataError(
             f"{str(path)!r} must be a .npz file of plain arrays, as numpy.savez(path, x=x, y=y) "
-            f"writes it, but reading it failed: {error}"
+            f"writes it, but reading it failed: {' '.join(str(error).split())[:200]}"
         ) from error
 
 

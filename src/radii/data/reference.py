@@ -52,7 +52,10 @@ def load(reference: str, *, root: Path | str | None = None) -> Dataset:
             + (did_you_mean(split, splits) or hint)
         )
     split = split or splits[0]
-    reader = DATASETS.build({"name": name, "path": path} if path else {"name": name})
+    if path and getattr(reader_class, "positional", None):
+        reader = DATASETS.build(f"{name}:{path}")  # further parameters may follow the path
+    else:
+        reader = DATASETS.build({"name": name, "path": path} if path else {"name": name})
     source = f"{name}:{path}" if path else name
     folder = root or os.environ.get("RADII_DATA")
     return reader.read(split, Path(folder).expanduser() if folder else None, f"{source}@{split}")

@@ -9,11 +9,13 @@ from radii.evaluation.attack_ledger import AttackLedger as AttackLedger
 from radii.evaluation.attack_ledger import AttackLedgerWriter as AttackLedgerWriter
 from radii.evaluation.attack_ledger import AttackRow as AttackRow
 from radii.evaluation.attack_run import AttackRun as AttackRun
+from radii.evaluation.exact_cost import share_lost as share_lost
 from radii.evaluation.export import Export as Export
 from radii.evaluation.export import Recorded as Recorded
 from radii.evaluation.export import open_run as open_run
 from radii.evaluation.export import read_export as read_export
 from radii.evaluation.export import write_export as write_export
+from radii.evaluation.hub import push_to_hub as push_to_hub
 from radii.evaluation.ledger import Ledger as Ledger
 from radii.evaluation.ledger import LedgerWriter as LedgerWriter
 from radii.evaluation.ledger import Row as Row

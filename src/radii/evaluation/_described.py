@@ -15,8 +15,12 @@ from radii.provenance import git_revision, versions
 from radii.records import IntArray
 from radii.smoothing import SmoothedClassifier
 
+_LOOKED_AT = 100  # inputs, or up to twice as many
 
-def check_fit(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray) -> None:
+
+def check_fit(
+    smoothed: SmoothedClassifier, base: Base, dataset: Dataset, indices: IntArray
+) -> None:
     """Refuses inputs and labels that the base classifier was not made for.
 
     Raises:
@@ -28,6 +32,8 @@ def check_fit(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray)
             f"inputs of {dataset.reference} must have shape {shape}, "
             f"which the base classifier takes, got {given}."
         )
+    if smoothed.noise.domain is not None:
+        _check_noise(smoothed, dataset, indices)
     labels = dataset.labels[indices]
     outside = (labels < 0) | (labels >= smoothed.num_classes)
     if outside.any():
@@ -37,6 +43,28 @@ def check_fit(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray)
             f"the classes of the base classifier, got {labels[first]}; "
             f"give a data set with the classes that it was trained on."
         )
+    _check_names(base, dataset)
+
+
+def _check_names(base: Base, dataset: Dataset) -> None:
+    """Refuses classes that the base classifier knows by the same names and other numbers."""
+    known, given = base.class_names or (), dataset.class_names
+    if given == known[: len(given)] or not set(given) <= set(known):
+        return
+    label = next(at for at, name in enumerate(given) if known[at] != name)
+    raise DataError(
+        f"class {label} of {dataset.reference} is {given[label]!r}, and class {label} of the base "
+        f"classifier {known[label]!r}; number the classes as it does, in a folder by a subfolder "
+        f"for each of them, empty where there is no picture."
+    )
+
+
+def _check_noise(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray) -> None:
+    """Looks at some inputs before the run begins; each is looked at again when its turn comes."""
+    for index in indices[:: max(1, len(indices) // _LOOKED_AT)]:
+        objection = smoothed.noise.objection(dataset[int(index)][0])
+        if objection is not None:
+            raise DataError(f"input {index} of {dataset.reference} {objection}.")
 
 
 def notes_of(base: Base, dataset: Dataset, device_name: str) -> dict[str, Any]:

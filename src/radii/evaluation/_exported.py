@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from radii.errors import LedgerError
 from radii.evaluation import _parquet, _text_table
+from radii.evaluation._checked import check_spec
+from radii.evaluation._faults import damaged
 from radii.evaluation._sqlite import Layout, Storable, check_format, may_be_sqlite
 from radii.evaluation._table import Table
 from radii.models.checkpoint import replace_file
@@ -61,6 +63,10 @@ class Exported(ABC, Generic[R]):
         header = header_of(self.path)
         self.meta: dict[str, Any] = header["meta"]
         check_format(self.path, "ledger", self.meta.get("format"), self.layout.format)
+        try:
+            check_spec(self.meta)
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
         self._count: int | None = header.get("rows")
 
     def __len__(self) -> int:
@@ -100,9 +106,13 @@ class Exported(ABC, Generic[R]):
                     raise ValueError(f"index must be above the one before, got {row.index!r}")
                 count, before = count + 1, row.index
                 yield row
-        except (AttributeError, IndexError, OSError, TypeError, ValueError) as error:
+        except (
+            *(AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError),
+            *(MemoryError, OverflowError, NotImplementedError),
+        ) as error:
+            why = " ".join(str(error).split())[:200]
             raise LedgerError(
-                f"row {count + 1} of {str(self.path)!r} cannot be read: {error}; "
+                f"row {count + 1} of {str(self.path)!r} cannot be read: {why}; "
                 f"export the run again."
             ) from error
         if self._count not in (None, count):
@@ -179,9 +189,11 @@ def header_of(path: Path) -> dict[str, Any]:
             f"{str(path)!r} lacks its spec, the file {beside(path).name!r} beside "
             f"it; copy both, or export the run again."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
         raise _no_export(path) from error
     if not (isinstance(header, dict) and isinstance(header.get("meta"), dict)):
+        raise _no_export(path)
+    if type(header.get("rows", 0)) is not int:
         raise _no_export(path)
     check_format(path, "export", header.get("format"), EXPORT_FORMAT)
     return header

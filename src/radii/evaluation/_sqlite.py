@@ -6,10 +6,11 @@ a table of rows, with the column "index"
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +19,20 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import filelock
 
 from radii.errors import LedgerError
+from radii.evaluation._checked import check_spec
+from radii.evaluation._faults import (
+    check_writable,
+    damaged,
+    no_ledger,
+    unreadable,
+    unwritable,
+)
+from radii.evaluation.checksums import COLUMN, checksum_of, hash_of_spec
+from radii.models.checkpoint import sync_folder
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _WRITTEN_BY = {"radii-ledger": "radii certify", "radii-attack": "radii attack"}
+_OF_SQLITE = (sqlite3.Error, UnicodeDecodeError)  # the latter where it quotes a damaged file
 
 
 @dataclass(frozen=True)
@@ -86,18 +98,41 @@ class Reader:
             raise LedgerError(
                 f"no run at {str(self.path)!r}; write one with `{self.layout.command}`."
             )
-        with closing(self._connect()) as connection:
+        self._checked = True
+        with self._reading() as connection:
             self.meta = _read_meta(connection, self.path, self.layout)
+        self._hash_of_spec = hash_of_spec(self.meta)
+
+    def unchecked(self) -> Self:
+        """The same run, whose rows are given as they are stored, whatever their checksums say."""
+        other = copy.copy(self)
+        other._checked = False
+        return other
 
     def __len__(self) -> int:
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:
             query = f"SELECT count(*) FROM {self.layout.table}"  # noqa: S608
             (count,) = connection.execute(query).fetchone()
             return int(count)
 
+    def cells(self) -> Iterator[tuple[Any, ...]]:
+        """What stands in each row, by index, as it is stored and not checked."""
+        query = f'SELECT * FROM {self.layout.table} ORDER BY "index"'  # noqa: S608
+        with closing(self._connect()) as connection:
+            yield from connection.execute(query)
+
+    def integrity(self) -> str:
+        """`ok`, or what SQLite finds wrong with the file."""
+        try:
+            with closing(self._connect()) as connection:
+                found = connection.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "; ".join(str(line) for (line,) in found)
+
     def done(self) -> frozenset[int]:
         """Indices of the inputs so far."""
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:
             return frozenset(index for (index,) in connection.execute(self.layout.indices))
 
     def check(self, spec: Mapping[str, Any]) -> None:
@@ -118,11 +153,51 @@ class Reader:
             KeyError: If it is not in the ledger.
         """
         query = f'SELECT * FROM {self.layout.table} WHERE "index" = ?'  # noqa: S608
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:
             found: tuple[Any, ...] | None = connection.execute(query, (index,)).fetchone()
-        if found is None:
-            raise KeyError(index)
+            if found is None:
+                raise KeyError(index)
+            self._check_row(connection, found)
         return found
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection; what SQLite finds wrong with the file becomes a `LedgerError`."""
+        try:
+            with closing(self._connect()) as connection:
+                yield connection
+        except _OF_SQLITE as error:
+            raise unreadable(self.path, error) from None
+
+    def check_pages(self) -> None:
+        """Refuses a file whose pages do not fit together.
+
+        Raises:
+            LedgerError: If SQLite finds it so.
+        """
+        with self._reading() as connection:
+            check_structure(connection, self.path, self.layout)
+
+    def _rows(self, chosen: str = "*") -> Iterator[tuple[Any, ...]]:
+        """All rows by index, once the structure of the file and their checksums are found right.
+
+        Args:
+            chosen: Columns; checksums are compared only where these are all of them.
+        """
+        query = f'SELECT {chosen} FROM {self.layout.table} ORDER BY "index"'  # noqa: S608
+        with self._reading() as connection:
+            if self._checked:
+                check_structure(connection, self.path, self.layout)
+            must = _must_have_checksums(connection, self.layout)
+            for values in connection.execute(query):
+                if chosen == "*" and self._checked:
+                    check_row(self.path, self.layout, values, self._hash_of_spec, must=must)
+                yield values
+
+    def _check_row(self, connection: sqlite3.Connection, values: tuple[Any, ...]) -> None:
+        if self._checked:
+            must = _must_have_checksums(connection, self.layout)
+            check_row(self.path, self.layout, values, self._hash_of_spec, must=must)
 
 
 class Storable(Protocol):
@@ -166,16 +241,19 @@ class Writer(Generic[R]):
         self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
 
     def __enter__(self) -> Self:
+        check_writable(self.path)
         if self.path.exists() and not may_be_sqlite(self.path):
-            raise _no_ledger(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+            raise no_ledger(self.path)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except filelock.Timeout:
             raise LedgerError(
                 f"{str(self.path)!r} is being written by another process; wait for it to end, "
                 f"or write to another --out."
             ) from None
+        except OSError as error:
+            raise unwritable(self.path, error) from None
         try:
             self._connection = self._open()
         except BaseException:
@@ -191,37 +269,81 @@ class Writer(Generic[R]):
     ) -> None:
         # Back to one plain file, which can be copied and read where nothing can be written; not
         # while somebody reads it.
-        with suppress(sqlite3.OperationalError):
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-        self._connection.close()
-        self._lock.release()
+        try:
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.close()
+        finally:
+            self._lock.release()
 
     def add(self, rows: Sequence[R]) -> None:
-        """Stores finished inputs, all in one transaction."""
-        with self._connection:
-            self._connection.executemany(self.layout.insertion, [row.values() for row in rows])
+        """Stores finished inputs, all in one transaction, which outlasts a power loss.
+
+        Raises:
+            LedgerError: If they cannot be written; none of them is then stored.
+        """
+        values = [self._stored(row.values()) for row in rows]
+        try:
+            with self._connection:
+                self._connection.executemany(self.layout.insertion, values)
+        except sqlite3.IntegrityError:  # an input twice
+            raise
+        except sqlite3.Error as error:
+            raise unwritable(self.path, error, len(self.done)) from None
         self.done |= {row.index for row in rows}
 
+    def _stored(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The values of a row, with its checksum if the table has one, in its last column."""
+        if COLUMN not in self.layout.columns:
+            return values
+        return (*values[:-1], checksum_of(self.layout.columns, values, self._hash_of_spec))
+
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path)
+        try:
+            connection = sqlite3.connect(self.path)
+        except sqlite3.Error as error:
+            raise unwritable(self.path, error) from None
         try:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
-                meta = _read_meta(connection, self.path, self.layout)
-                _compare(self.path, self.layout, meta, self._spec)
-                self._add_columns(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if not tables:
-                self._create(connection)
-            self.done = frozenset(index for (index,) in connection.execute(self.layout.indices))
-        except sqlite3.DatabaseError as error:
+                self._check(connection)
+            self._prepare(connection, new=not tables)
+            self._hash_of_spec = hash_of_spec(_pairs(connection, self.path))
+        except _OF_SQLITE as error:
             connection.close()
-            raise _unreadable(self.path, error) from None
+            raise unreadable(self.path, error) from None
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Refuses a file of another run, or with a row that is not what was stored."""
+        meta = _read_meta(connection, self.path, self.layout)
+        check_structure(connection, self.path, self.layout)
+        _compare(self.path, self.layout, meta, self._spec)
+        query = self.layout.indices
+        if COLUMN in self.layout.columns:
+            query = f"SELECT * FROM {self.layout.table}"  # noqa: S608
+        must, spec = _must_have_checksums(connection, self.layout), hash_of_spec(meta)
+        done = set()
+        for values in connection.execute(query):
+            check_row(self.path, self.layout, values, spec, must=must)
+            done.add(values[0])
+        self.done = frozenset(done)
+
+    def _prepare(self, connection: sqlite3.Connection, *, new: bool) -> None:
+        """Makes the file ready for rows: what is added is on the disk before `add` returns."""
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if new:
+                self._create(connection)
+                sync_folder(self.path.parent)
+            else:
+                self._add_columns(connection)
+        except sqlite3.OperationalError as error:
+            raise unwritable(self.path, error) from None
 
     def _add_columns(self, connection: sqlite3.Connection) -> None:
         table, columns = self.layout.table, self.layout.columns
@@ -255,15 +377,90 @@ def _compare(path: Path, layout: Layout, there: Mapping[str, Any], here: Mapping
 def _read_meta(connection: sqlite3.Connection, path: Path, layout: Layout) -> dict[str, Any]:
     meta = _pairs(connection, path)
     check_format(path, "ledger", meta.get("format"), layout.format)
+    try:
+        check_spec(meta)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
+    if not _is_table(connection, layout.table):
+        raise no_ledger(path)
     return meta
+
+
+def _is_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether it is a table, and no view, which may have rows without end."""
+    query = "SELECT type, sql FROM sqlite_master WHERE name = ?"
+    found = connection.execute(query, (name,)).fetchall()
+    return [kind for kind, _ in found] == ["table"] and "VIRTUAL" not in str(found[0][1]).upper()
 
 
 def _pairs(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     try:
+        if not _is_table(connection, "meta"):
+            raise no_ledger(path)
         pairs = connection.execute("SELECT key, value FROM meta").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise _unreadable(path, error) from None
-    return {key: json.loads(value) for key, value in pairs}
+    except _OF_SQLITE as error:
+        raise unreadable(path, error) from None
+    try:
+        return {key: json.loads(value) for key, value in pairs}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise damaged(path, f"its spec is no JSON, {error}") from None
+
+
+def check_structure(connection: sqlite3.Connection, path: Path, layout: Layout) -> None:
+    """Refuses a file whose pages do not fit together; a row may be lost there, or stand twice.
+
+    Raises:
+        LedgerError: If SQLite finds it so.
+    """
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise damaged(path, str(found))
+    listed = connection.execute(f"PRAGMA table_info({layout.table})").fetchall()
+    if not listed:
+        raise no_ledger(path)
+    lacking = [*layout.columns][len(listed) : len(layout.columns) - len(layout.added)]
+    if lacking:
+        raise damaged(path, f"its table {layout.table!r} lacks {', '.join(lacking)}")
+    for (_, name, kind, _, _, key), wanted in zip(listed, layout.columns.items(), strict=False):
+        declared = f"{kind} PRIMARY KEY" if key else kind
+        if name != wanted[0] or not wanted[1].startswith(declared):
+            raise damaged(path, f"its column {name!r} {declared} must be {' '.join(wanted)}")
+
+
+def check_row(
+    path: Path, layout: Layout, values: Sequence[Any], hash_of_spec: str, *, must: bool
+) -> None:
+    """Refuses a row that is not the one that was stored.
+
+    Args:
+        path: Of the file.
+        layout: Of its rows; one without checksums has nothing to compare.
+        values: All that stands in the row.
+        hash_of_spec: Of the run.
+        must: Whether the row had a checksum when it was stored; those of older versions had none.
+
+    Raises:
+        LedgerError: If the checksum is another.
+    """
+    if COLUMN not in layout.columns:
+        return
+    stored = values[-1] if len(values) == len(layout.columns) else None
+    if stored is None and not must:
+        return
+    try:
+        right = stored == checksum_of(layout.columns, values, hash_of_spec)
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        raise damaged(path, f"the row of input {values[0]!r} does not fit its checksum")
+
+
+def _must_have_checksums(connection: sqlite3.Connection, layout: Layout) -> bool:
+    """Whether the table was made with the column of checksums, and did not get it later."""
+    made = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE name = ?", (layout.table,)
+    ).fetchone()
+    return made is not None and f'"{COLUMN}"' in str(made[0])  # a later one has no quotes
 
 
 def format_of(path: Path) -> str | None:
@@ -304,18 +501,3 @@ def may_be_sqlite(path: Path) -> bool:
     """Whether a file is a SQLite database by its first bytes, or empty."""
     with path.open("rb") as file:
         return file.read(16) in (b"", b"SQLite format 3\0")
-
-
-def _unreadable(path: Path, error: sqlite3.DatabaseError) -> LedgerError:
-    """What to say of a file that SQLite cannot read as a ledger."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
-    if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):  # no table called meta, no database
-        return _no_ledger(path)
-    return LedgerError(
-        f"{str(path)!r} cannot be opened: {error}; if a run was broken off, its last rows are in "
-        f"a file ending in -wal: copy both to a folder that can be written."
-    )
-
-
-def _no_ledger(path: Path) -> LedgerError:
-    return LedgerError(f"{str(path)!r} is not a ledger of radii; choose another file.")

@@ -14,8 +14,8 @@ is NULL in a run that does not keep its inputs.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from radii.evaluation import _sqlite
+from radii.evaluation._checked import check_row, votes_of
+from radii.evaluation._faults import damaged
 
 FORMAT = "radii-attack/1"
 _LAYOUT = _sqlite.Layout(
@@ -110,16 +112,29 @@ class AttackRow:
         Args:
             values: Without the last of them, or with None there, the row has no `x`.
             shape: Of one input; needed where there is an `x`.
+
+        Raises:
+            ValueError: If one of them cannot stand there.
+            TypeError: The same.
         """
-        clean_votes, votes = (
-            {int(label): count for label, count in json.loads(text).items()} for text in values[4:6]
-        )
+        check_row(COLUMNS, values)
+        clean_votes, votes = (votes_of(text) for text in values[4:6])
+        if not all(
+            isinstance(count, int) for each in (clean_votes, votes) for count in each.values()
+        ):
+            raise ValueError(f"votes must be whole numbers, got {values[4]!r} and {values[5]!r}")
         blob = values[13] if len(values) > 13 else None
         x = None
         if blob is not None:
-            assert shape is not None
+            if shape is None:
+                raise ValueError("its spec must have input_shape, as it has inputs")
             x = np.frombuffer(blob, _FLOAT32).astype(np.float32).reshape(shape)
         facts = json.loads(values[12])
+        if not (
+            isinstance(facts, dict)
+            and all(type(fact) in (int, float) and math.isfinite(fact) for fact in facts.values())
+        ):
+            raise ValueError("facts must be a JSON object from names to finite numbers")
         return cls(*[*values[:4], clean_votes, votes, *values[6:12], facts, x])
 
     def values(self) -> tuple[Any, ...]:
@@ -155,10 +170,8 @@ class AttackLedger(_sqlite.Reader):
         Args:
             inputs: Whether to read the perturbed inputs too.
         """
-        chosen = "*" if inputs else _LISTED
-        with closing(self._connect()) as connection:
-            for values in connection.execute(f'SELECT {chosen} FROM attacks ORDER BY "index"'):  # noqa: S608
-                yield AttackRow.from_values(values, self.meta.get("input_shape"))
+        for values in self._rows("*" if inputs else _LISTED):
+            yield self._row_of(values)
 
     def row(self, index: int) -> AttackRow:
         """One input, with what it was perturbed to if that was kept.
@@ -166,7 +179,13 @@ class AttackLedger(_sqlite.Reader):
         Raises:
             KeyError: If it is not in the ledger.
         """
-        return AttackRow.from_values(self._values(index), self.meta.get("input_shape"))
+        return self._row_of(self._values(index))
+
+    def _row_of(self, values: Sequence[Any]) -> AttackRow:
+        try:
+            return AttackRow.from_values(values, self.meta.get("input_shape"))
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise damaged(self.path, f"input {values[0]!r} cannot be read, {error}") from None
 
 
 class AttackLedgerWriter(_sqlite.Writer[AttackRow]):

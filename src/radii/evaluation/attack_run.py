@@ -17,6 +17,7 @@ from radii.attacks import ATTACKS, Attack, Found
 from radii.attacks.base import check_inputs
 from radii.data import Dataset, Subset
 from radii.evaluation._described import check_fit, notes_of
+from radii.evaluation._faults import check_writable
 from radii.evaluation.attack_answers import Answer, Answers, check_predictions
 from radii.evaluation.attack_ledger import AttackLedger, AttackLedgerWriter, AttackRow
 from radii.evaluation.attacked import STARTS, Estimator, Precision, Target
@@ -87,7 +88,7 @@ class AttackRun:
             )
         check_predictions(self.attack, self.n, self.alpha)
         indices = self.subset.indices(len(self.dataset))
-        check_fit(self.smoothed, self.dataset, indices)
+        check_fit(self.smoothed, self.base, self.dataset, indices)
         target = Target.of(
             self.attack,
             self.smoothed,
@@ -121,6 +122,7 @@ class AttackRun:
         Raises:
             LedgerError: If the ledger is of another spec or in use; and what `check` raises.
         """
+        check_writable(path)
         target = self.check()
         indices = self.subset.indices(len(self.dataset))
         seed, batch = self._seed(path), self._batch(target)
@@ -226,7 +228,7 @@ class AttackRun:
             return self.seed
         if path.is_file() and path.stat().st_size > 0:
             return int(AttackLedger(path).meta["seed"])
-        seed = SamplingPlan().seeded().seed
+        seed = SamplingPlan().seeded(self.smoothed.rng).seed
         assert seed is not None
         return seed
 
@@ -250,7 +252,7 @@ class AttackRun:
             "alpha": self.alpha,
             "noise": NOISES.spec_of(self.smoothed.noise),
             "seed": seed,
-            "generator": self.smoothed.noise.generator_name(Generators(device)),
+            "generator": self.smoothed.noise.generator_name(Generators(device, self.smoothed.rng)),
             "batch": batch,
             "keep": self.keep,
             "subset": str(self.subset),

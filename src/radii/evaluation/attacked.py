@@ -215,6 +215,11 @@ def _source_of(
 
 def _check_noise(attack: Attack, kind: str, smoothed: SmoothedClassifier) -> None:
     noise = smoothed.noise
+    if noise.domain is not None:
+        raise ValueError(
+            f"noise must stand for all inputs, since attacks find such as they like, got {noise!r} "
+            f"for {noise.domain}; attack the classifier under noise that is not exact"
+        )
     if kind == "soft" and not isinstance(noise, AdditiveNoise):
         raise ValueError(
             f"an attack on gradients needs noise that is added, got {noise!r}; take --attack "

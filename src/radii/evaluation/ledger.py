@@ -3,15 +3,16 @@
     meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
     inputs("index" INTEGER PRIMARY KEY, label INTEGER, prediction INTEGER, radius REAL,
            pA_lower REAL, pB_upper REAL, n0_votes TEXT, n_votes TEXT, samples INTEGER, seconds REAL,
-           claim TEXT, fits TEXT)
+           claim TEXT, fits TEXT, checksum TEXT)
 
 `prediction` is NULL where the run abstained. `n0_votes` and `n_votes` are JSON objects from class
 to votes, with every class that got one. In a run with soft votes a class has the pair of the sum of
 its scores and the sum of their squares. `n0_votes` is empty where the noise was enumerated. `claim`
 is the JSON pair of draws and votes at the look that gave `pA_lower`, in a run that stops early, and
 otherwise NULL. `fits` is the JSON pair of the least and the most votes for the class selected that
-fit what was published, in a run that was imported and so has no `n_votes`. The first ledgers have
-neither column.
+fit what was published, in a run that was imported and so has no `n_votes`. `checksum` is 32 hex
+digits over the row and the spec of the run; see `checksums.py`. The first ledgers lack the last
+three columns.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from radii.evaluation import _sqlite
+from radii.evaluation._checked import check_row, pair_of, votes_of
+from radii.evaluation._faults import damaged
 from radii.records import Certification, Claim, SoftVotes, Votes
 
 FORMAT = "radii-ledger/1"
@@ -45,9 +47,10 @@ _LAYOUT = _sqlite.Layout(
         "seconds": "REAL NOT NULL",
         "claim": "TEXT",
         "fits": "TEXT",
+        "checksum": "TEXT",
     },
     since_then={"vote": "hard", "stop": "never", "compile": "off"},
-    added=("claim", "fits"),
+    added=("claim", "fits", "checksum"),
 )
 COLUMNS = tuple(_LAYOUT.columns)
 
@@ -77,6 +80,7 @@ class Row:
         claim: The look that gave `pA_lower`; None in a run that does not stop early.
         fits: In a run that was imported, the least and the most votes for the class selected that
             fit what was published; else None.
+        checksum: As it was read; the ledger that stores a row gives it its own.
     """
 
     index: int
@@ -93,6 +97,7 @@ class Row:
     n_squares: Mapping[int, float] = field(default_factory=dict)
     claim: Claim | None = None
     fits: tuple[int, int] | None = None
+    checksum: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, index: int, label: int, result: Certification, seconds: float) -> Row:
@@ -115,17 +120,24 @@ class Row:
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Row:
-        """The row whose `values()` these are; older ledgers leave the last of them out."""
-        found = [{int(k): v for k, v in json.loads(text).items()} for text in values[6:8]]
+        """The row whose `values()` these are; older ledgers leave the last of them out.
+
+        Raises:
+            ValueError: If one of them cannot stand there.
+            TypeError: The same.
+        """
+        check_row(COLUMNS, values)
+        found = [votes_of(text) for text in values[6:8]]
         sums = [{k: v[0] if isinstance(v, list) else v for k, v in each.items()} for each in found]
         squares = [{k: v[1] for k, v in each.items() if isinstance(v, list)} for each in found]
-        claim = Claim(*json.loads(values[10])) if len(values) > 10 and values[10] else None
-        least_most = json.loads(values[11]) if len(values) > 11 and values[11] else None
-        fits = least_most and (int(least_most[0]), int(least_most[1]))
-        return cls(*[*values[:6], *sums, *values[8:10], *squares, claim, fits])
+        look = pair_of("claim", values[10]) if len(values) > 10 else None
+        claim = None if look is None else Claim(*look)
+        fits = pair_of("fits", values[11]) if len(values) > 11 else None
+        checksum = values[12] if len(values) > 12 else None
+        return cls(*[*values[:6], *sums, *values[8:10], *squares, claim, fits, checksum])
 
     def values(self) -> tuple[Any, ...]:
-        """What stands under `COLUMNS`: numbers, None, and JSON texts of votes, claim and fits."""
+        """What stands under `COLUMNS`: numbers, None, JSON texts of votes, claim and fits."""
         assert not math.isnan(self.radius)
         return (
             self.index,
@@ -140,6 +152,7 @@ class Row:
             self.seconds,
             None if self.claim is None else json.dumps([self.claim.draws, self.claim.votes]),
             None if self.fits is None else f"[{self.fits[0]}, {self.fits[1]}]",
+            self.checksum,
         )
 
 
@@ -164,12 +177,13 @@ class Ledger(_sqlite.Reader):
 
         Args:
             votes: Whether to read votes, claims and fits too. With very many classes they take most
-                of the time and memory; without, the rows have none.
+                of the time and memory; without, the rows have none, and no checksum is compared.
+
+        Raises:
+            LedgerError: If the file is damaged, or a row does not fit its checksum.
         """
-        with closing(self._connect()) as connection:
-            chosen = "*" if votes else _WITHOUT_VOTES
-            for values in connection.execute(f'SELECT {chosen} FROM inputs ORDER BY "index"'):  # noqa: S608
-                yield Row.from_values(values)
+        for values in self._rows("*" if votes else _WITHOUT_VOTES):
+            yield self._row_of(values)
 
     def row(self, index: int) -> Row:
         """One input.
@@ -177,11 +191,17 @@ class Ledger(_sqlite.Reader):
         Raises:
             KeyError: If it is not in the ledger.
         """
-        return Row.from_values(self._values(index))
+        return self._row_of(self._values(index))
+
+    def _row_of(self, values: Sequence[Any]) -> Row:
+        try:
+            return Row.from_values(values)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise damaged(self.path, f"input {values[0]!r} cannot be read, {error}") from None
 
     def unanimous(self) -> int:
         """How many inputs have a certified class that got every vote of the estimation."""
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:
             (count,) = connection.execute(
                 """SELECT count(*) FROM inputs WHERE instr(n_votes, ',') = 0
                    AND n_votes LIKE '{"' || prediction || '":%'"""

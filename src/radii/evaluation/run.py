@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ from radii.bounds import BOUNDS
 from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
 from radii.evaluation._described import check_fit, notes_of
+from radii.evaluation._faults import check_writable
 from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
 from radii.evaluation.outlook import PILOT, Outlook, outlook, spread
+from radii.evaluation.shards import Certifier, rows_by
+from radii.executors import EXECUTORS, Executor, Serial
 from radii.models import Agreement, Base, Compiled, InPrecision
-from radii.noise import NOISES, Generators, Stream
+from radii.noise import NOISES, Generators, Stream, key_hash, rng_of
 from radii.records import Counts, FloatArray, IntArray, Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.stopping import STOPS
@@ -29,6 +34,7 @@ from radii.stopping import STOPS
 _SECONDS_BETWEEN_COMMITS = 0.5
 _COMPARED = 10  # inputs on which labels are compared, and noisy copies of each
 _COPIES = 100
+_SERIAL = Serial()
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Run:
         on_draws: Callable[[int], object] | None = None,
         on_input: Callable[[], object] | None = None,
         on_agreement: Callable[[dict[str, Any]], object] | None = None,
+        executor: Executor = _SERIAL,
     ) -> Ledger:
         """Certifies every input that the ledger at `path` does not hold yet.
 
@@ -74,14 +81,20 @@ class Run:
             on_draws: Is told the number of draws of each batch.
             on_input: Is called after each input.
             on_agreement: Is told what `label_agreement` measured, when a ledger is made.
+            executor: Where shards of the inputs run; the rows are the same everywhere. Only this
+                process writes the ledger.
 
         Raises:
             DataError: If data and base classifier do not fit each other.
             PlanError: If the plan could never certify anything.
             LedgerError: If the ledger is of another spec or in use.
         """
+        executor.check()
+        check_writable(path)
         plan, chosen, indices = self._ready(path)
-        spec, notes = self._spec(plan, chosen), self._notes(chosen)
+        rows_of = self._rows_of(executor, plan, chosen, on_draws)
+        spec, notes = self._spec(plan, chosen), self._notes(plan, chosen)
+        notes["executor"] = EXECUTORS.spec_of(executor)
         if not _holds_run(path) and (agreement := self.label_agreement(plan)):
             notes["label_agreement"] = agreement
             if on_agreement is not None:
@@ -91,27 +104,19 @@ class Run:
             if on_start is not None:
                 on_start(len(indices), len(indices) - len(left))
             rows: list[Row] = []
-            committed = started = time.monotonic()
-            results = self.smoothed.certify_each(
-                self._inputs(left),
-                plan,
-                norm=self.norm,
-                certificate=chosen,
-                on_draws=on_draws,
-            )
-            try:
-                for index, result in results:
-                    now = time.monotonic()
-                    label = int(self.dataset.labels[index])
-                    rows.append(Row.of(index, label, result, seconds=now - started))
-                    started = now
-                    if now - committed > _SECONDS_BETWEEN_COMMITS:
-                        ledger.add(rows)
-                        rows, committed = [], now
-                    if on_input is not None:
-                        on_input()
-            finally:
-                ledger.add(rows)
+            committed = time.monotonic()
+            with closing(rows_of(left)) as results:
+                try:
+                    for row in results:
+                        rows.append(row)
+                        now = time.monotonic()
+                        if now - committed > _SECONDS_BETWEEN_COMMITS:
+                            ledger.add(rows)
+                            rows, committed = [], now
+                        if on_input is not None:
+                            on_input()
+                finally:
+                    ledger.add(rows)
         return Ledger(path)
 
     def outlook(self, path: Path | None = None) -> Outlook:
@@ -174,10 +179,40 @@ class Run:
         plan = self.plan.under(self.smoothed.noise)
         plan.check(self.smoothed.num_classes, self.smoothed.vote)
         indices = self.subset.indices(len(self.dataset))
-        check_fit(self.smoothed, self.dataset, indices)
+        check_fit(self.smoothed, self.base, self.dataset, indices)
         if plan.seed is None and path is not None and _holds_run(path):
-            plan = replace(plan, seed=Ledger(path).meta["seed"])
-        return plan.seeded(), chosen, indices
+            plan = replace(plan, seed=Ledger(path).meta.get("seed"))
+        return plan.seeded(self.smoothed.rng), chosen, indices
+
+    def _rows_of(
+        self,
+        executor: Executor,
+        plan: SamplingPlan,
+        certificate: Certificate,
+        on_draws: Callable[[int], object] | None,
+    ) -> Callable[[list[int]], Generator[Row, None, None]]:
+        """From the inputs that are left to their rows, in the order in which they come."""
+        if not isinstance(executor, Serial):
+            return partial(
+                rows_by, executor, self.dataset, Certifier.of(self, plan, certificate), on_draws
+            )
+        return partial(self._rows_here, plan, certificate, on_draws)
+
+    def _rows_here(
+        self,
+        plan: SamplingPlan,
+        certificate: Certificate,
+        on_draws: Callable[[int], object] | None,
+        left: list[int],
+    ) -> Generator[Row, None, None]:
+        """One stream of inputs, which keeps the device full."""
+        started = time.monotonic()
+        for index, result in self.smoothed.certify_each(
+            self._inputs(left), plan, norm=self.norm, certificate=certificate, on_draws=on_draws
+        ):
+            now = time.monotonic()
+            yield Row.of(index, int(self.dataset.labels[index]), result, seconds=now - started)
+            started = now
 
     def _inputs(self, indices: list[int]) -> Iterator[tuple[int, Tensor]]:
         for index in indices:
@@ -196,7 +231,7 @@ class Run:
             "n": plan.n,
             "block": plan.block,
             "seed": plan.seed,
-            "generator": self.smoothed.noise.generator_name(Generators(device)),
+            "generator": self.smoothed.noise.generator_name(Generators(device, self.smoothed.rng)),
             "vote": self.smoothed.vote,
             "subset": str(self.subset),
             "data_fingerprint": self.dataset.fingerprint,
@@ -207,12 +242,13 @@ class Run:
             "device": device.type,
         }
 
-    def _notes(self, certificate: Certificate) -> dict[str, Any]:
+    def _notes(self, plan: SamplingPlan, certificate: Certificate) -> dict[str, Any]:
         device = self.smoothed.resolve_device()
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         return {
             **notes_of(self.base, self.dataset, name),
             "domain": certificate.domain,
+            "key_sha256": None if plan.seed is None else key_hash(plan.seed),
             "input_shape": list(self.dataset.input_shape),
         }
 
@@ -241,5 +277,6 @@ def noisy_copies(ledger: Recorded, x: Tensor, index: int, copies: int) -> FloatA
         drawn = noise.outcomes(rows, first=0)
     else:
         stream = Stream(ledger.meta["seed"], index, "estimation", 0)
-        drawn = noise.at(rows, stream, Generators(torch.device("cpu")))
+        generators = Generators(torch.device("cpu"), rng_of(ledger.meta.get("generator", "")))
+        drawn = noise.at(rows, stream, generators)
     return np.asarray(drawn[:copies].numpy(), dtype=np.float64)

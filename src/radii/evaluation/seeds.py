@@ -33,6 +33,19 @@ def training_of(details: Mapping[str, Any]) -> dict[str, Any]:
     return {"base_training": spec, "base_seed": details["seed"]}
 
 
+def denoised_for(training: Mapping[str, Any] | None, noise: str) -> str | None:
+    """The noise that the denoiser of a base classifier was trained for, if it is another one.
+
+    Args:
+        training: The `base_training` of a ledger, where it has one.
+        noise: Spec of the noise that is certified.
+    """
+    if training is None or not str(training.get("architecture")).startswith("denoised:"):
+        return None
+    trained = training.get("noise")
+    return None if trained in (None, noise) else str(trained)
+
+
 def likeness(meta: Mapping[str, Any]) -> str | None:
     """A text that runs share if they differ only in the seeds of training and sampling.
 

@@ -111,7 +111,7 @@ class Architecture(ABC):
         """The network behind the normalisation; refuses shapes that it cannot take."""
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("architecture", "radii.models")
+ARCHITECTURES: Registry[Architecture] = Registry("architecture", "radii.models", Architecture)
 
 
 def initialise(

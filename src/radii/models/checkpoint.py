@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,24 @@ from radii.errors import BaseClassifierError
 from radii.models.base import ARCHITECTURES, Architecture, Normalize, Normalized, initialise
 from radii.models.published import read_state
 from radii.models.python import FromPython
-from radii.models.weights import load_strictly, weights_sha256
+from radii.models.weights import check_size, load_strictly, weights_sha256
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 KEYS = ("architecture", "input_shape", "num_classes", "class_names", "mean", "std")
+
+
+def _are(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, list) and all(type(each) in kinds for each in value)
+
+
+_TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "input_shape": (lambda v: _are(v, (int,)), "a list of whole numbers"),
+    "num_classes": (lambda v: type(v) is int, "a whole number"),
+    "class_names": (lambda v: v is None or _are(v, (str,)), "a list of texts or null"),
+    "mean": (lambda v: _are(v, (int, float)), "a list of numbers"),
+    "std": (lambda v: _are(v, (int, float)), "a list of numbers"),
+}
 
 
 def save_base(directory: str | Path, module: nn.Module, description: Mapping[str, object]) -> None:
@@ -87,6 +100,9 @@ def read_base(
             )
         if isinstance(architecture, FromPython) and code is not None:
             architecture = code
+        state = read_state(directory / WEIGHTS)
+        if "python" not in ARCHITECTURES.spec_of(architecture):  # whose code is trusted
+            check_size(lambda: _built(description, architecture), state)
         module = _untrained(description, architecture)
     except (TypeError, ValueError) as error:
         raise BaseClassifierError(
@@ -94,7 +110,7 @@ def read_base(
         ) from error
     told = module.normalize
     stated = Normalize(description["mean"], description["std"])
-    load_strictly(module, read_state(directory / WEIGHTS))
+    load_strictly(module, state)
     if not (torch.equal(told.mean, stated.mean) and torch.equal(told.std, stated.std)):
         raise BaseClassifierError(
             f"{str(directory / DESCRIPTION)!r} must state the normalisation of the weights, mean "
@@ -112,6 +128,19 @@ def read_base(
     return module.eval(), description, sha256
 
 
+def architecture_in(directory: str | Path) -> Architecture:
+    """The architecture of the base classifier in a directory.
+
+    Raises:
+        BaseClassifierError: If there is no description of one.
+    """
+    path = Path(directory) / DESCRIPTION
+    try:
+        return ARCHITECTURES.build(_spec(_read_description(path)))
+    except (TypeError, ValueError) as error:
+        raise BaseClassifierError(f"{str(path)!r} describes no base classifier: {error}") from error
+
+
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text("utf-8"))
@@ -119,13 +148,19 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise BaseClassifierError(
             f"{str(path.parent)!r} holds no {DESCRIPTION}; give the directory that training wrote"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise BaseClassifierError(f"{str(path)!r} cannot be read: {error}") from error
     missing = [key for key in KEYS if not isinstance(description, dict) or key not in description]
     if missing:
         raise BaseClassifierError(
             f"{str(path)!r} must hold {', '.join(KEYS)}; it lacks {', '.join(missing)}"
         )
+    for key, (fits, said) in _TYPES.items():
+        if not fits(description[key]):
+            shown = repr(description[key])[:60]
+            raise BaseClassifierError(
+                f"{str(path)!r} describes no base classifier: {key} must be {said}, got {shown}"
+            )
     return dict(description)
 
 
@@ -134,6 +169,11 @@ def _spec(description: dict[str, Any]) -> str | dict[str, object]:
     if not isinstance(spec, str | dict):
         raise TypeError(f"architecture must be a spec, got {spec!r}")
     return spec
+
+
+def _built(description: dict[str, Any], architecture: Architecture) -> Normalized:
+    shape, classes = tuple(description["input_shape"]), description["num_classes"]
+    return architecture.build(shape, classes)
 
 
 def _untrained(description: dict[str, Any], architecture: Architecture) -> Normalized:
@@ -161,5 +201,20 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder last through a power loss, where the system can do so."""
+    try:
+        there = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(there)
+    except OSError:  # nor does every file system
+        pass
+    finally:
+        os.close(there)

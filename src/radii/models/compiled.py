@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from radii.models.operations import operations
 
 # Of one function; after as many torch would run the next module of that class uncompiled.
 _MOST_COMPILED = 10_000
@@ -113,7 +114,5 @@ def worth_compiling(module: Callable[[Tensor], Tensor], shape: tuple[int, ...], 
     device = torch.device("cpu") if tensor is None else tensor.device
     if device.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
         return False  # torch compiles C++ for the CPU
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(torch.zeros((1, *shape), device=device))
-    work = draws * int(counter.get_total_flops())
+    work = draws * operations(module, torch.zeros((1, *shape), device=device))
     return work >= _REPAID.get(device.type, _REPAID_ELSEWHERE)

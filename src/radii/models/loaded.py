@@ -45,8 +45,10 @@ class Base:
     ) -> Callable[[Tensor], Tensor]:
         """The base classifier on a device, in a precision; a function is left as it is.
 
+        A module may say, as `computed_by`, that it does not compute in torch.
+
         Raises:
-            ValueError: If bfloat16 or compilation is asked of a function.
+            ValueError: If bfloat16 or compilation is asked of what torch does not compute.
         """
         if not isinstance(self.module, nn.Module):
             if precision != "float32":
@@ -60,6 +62,17 @@ class Base:
                     f"compiled; leave compilation off"
                 )
             return self.module
+        library = getattr(self.module, "computed_by", None)
+        if library is not None and precision != "float32":
+            raise ValueError(
+                f"precision must be float32 for {self.reference!r}, which {library} computes in "
+                f"the types of its file, got {precision!r}; convert the file instead"
+            )
+        if library is not None and compiled:
+            raise ValueError(
+                f"{self.reference!r} is computed by {library} and cannot be compiled by torch; "
+                f"leave compilation off"
+            )
         module = self.module.to(device)
         if precision != "float32":
             module = InPrecision(module).eval()

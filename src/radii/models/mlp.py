@@ -30,6 +30,8 @@ class MLP(Architecture):
             raise ValueError(f"hidden must be at least 1, got {self.hidden!r}")
         if self.depth < 1:
             raise ValueError(f"depth must be at least 1, got {self.depth!r}")
+        if self.depth > 1000:
+            raise ValueError(f"depth must be at most 1000, got {self.depth!r}")
 
     def body(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Linear layers with ReLU between them."""

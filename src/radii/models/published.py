@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from radii.models.base import Normalize, Normalized
 from radii.models.weights import load_strictly
 
 WRAPPERS = ("module.", "1.", "model.", "net.", "body.")
+STATES = ("state_dict", "net", "model")  # where dictionaries of training have it
 NORMALIZATIONS = (("0.means", "0.sds"), ("normalize.mean", "normalize.std"))
 
 
@@ -55,34 +55,36 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file: safetensors, or what `torch.save` wrote.
 
     A file of `torch.save` may hold the state dict itself or a dictionary that has it under
-    `state_dict`. Such files are pickles; only tensors and plain containers are read from them,
-    since unpickling anything else could run code of whoever made the file.
+    `state_dict`, `net` or `model`. Such files are pickles; only tensors and plain containers are
+    read from them, since unpickling anything else could run code of whoever made the file.
 
     Raises:
         BaseClassifierError: If the file is missing, of another kind, or holds more than that.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BaseClassifierError(f"there is no file {str(path)!r}; give the path of a checkpoint")
     if path.suffix == ".safetensors":
         try:
             return safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, OSError) as error:
-            raise BaseClassifierError(f"{str(path)!r} cannot be read: {error}") from error
+        except Exception as error:  # its header may say anything
+            why = " ".join(str(error).split())[:200]
+            raise BaseClassifierError(f"{str(path)!r} cannot be read: {why}") from error
     if path.suffix not in (".pt", ".pth", ".tar"):
         raise BaseClassifierError(
             f"a checkpoint must be a .safetensors, .pt, .pth or .tar file, got {str(path)!r}"
         )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # damaged files make it raise almost anything
         raise BaseClassifierError(
             f"{str(path)!r} cannot be read as tensors in plain containers, and other objects are "
             f"never unpickled, because that can run code; where you trust it, load it yourself and "
             f"save its state_dict() as safetensors"
         ) from error
     if isinstance(loaded, Mapping):
-        loaded = loaded.get("state_dict", loaded)
+        inside = (loaded.get(key) for key in STATES)
+        loaded = next((state for state in inside if isinstance(state, Mapping)), loaded)
     if not isinstance(loaded, Mapping) or not loaded:
         raise BaseClassifierError(
             f"{str(path)!r} must hold a state dict, got {type(loaded).__name__}; "
@@ -93,6 +95,11 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             raise BaseClassifierError(
                 f"{str(path)!r} must map names to tensors, got {type(value).__name__} "
                 f"under {name!r}; put the state dict under 'state_dict'"
+            )
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise BaseClassifierError(
+                f"{str(path)!r} must hold dense tensors, got {value.layout} under {name!r}; "
+                f"save it as value.to_dense()"
             )
     return dict(loaded)
 

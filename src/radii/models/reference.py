@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,16 @@ from radii.errors import BaseClassifierError
 from radii.models.adapters.base import ADAPTERS, Adapter
 from radii.models.base import ARCHITECTURES, Architecture
 from radii.models.checkpoint import read_base
+from radii.models.estimators import ScikitLearn, is_estimator
 from radii.models.loaded import Base
 from radii.models.python import FromPython
 from radii.models.source import found_in_python, names_python
 from radii.models.weights import weights_sha256
 
-FORMS = "a directory written by training, FILE.py:name[@DIRECTORY], or package.module:name"
+FORMS = (
+    "a directory written by training, FILE.py:name[@DIRECTORY], package.module:name, FILE.onnx, or "
+    "what an adapter takes"
+)
 
 
 def load_base(reference: str) -> Base:
@@ -29,23 +34,33 @@ def load_base(reference: str) -> Base:
     name stands for an `nn.Module`, which is put into evaluation mode, or for a function on batches.
     `FILE.py:name@DIRECTORY` is the network that was trained into the directory and that this code
     makes. The Python file or package is imported, so its code runs: refer to code that you trust.
-    A directory alone never makes code run.
+    A directory alone never makes code run. A fitted estimator with the methods of scikit-learn is
+    wrapped. `FILE.onnx` is `onnx:FILE.onnx`, and every other spec of an adapter is taken, too.
 
     Raises:
+        RadiiError: If an extra is needed and not installed.
         BaseClassifierError: If the reference has another form, or what it names cannot be used.
     """
-    if Path(reference).is_dir():
+    if os.path.isdir(reference):
         return _from_directory(reference, reference)
     if reference.partition(":")[0] in ADAPTERS.names():
         return replace(_adapter(reference).load(), reference=reference)
+    if reference.endswith(".onnx"):
+        onnx = ADAPTERS.build({"name": "onnx", "path": reference})
+        return replace(onnx.load(), reference=reference)
     code, at, directory = reference.partition("@")
     if at and names_python(code):
         return _from_directory(reference, directory, FromPython(code))
     if names_python(reference):
         return _from_python(reference)
     raise BaseClassifierError(
-        f"a base classifier must be {FORMS}, got {reference!r}" + _advice(reference)
+        f"a base classifier must be {FORMS} "
+        f"({', '.join(f'{name}:...' for name in ADAPTERS.names())}), "
+        f"got {reference!r}" + _advice(reference)
     )
+
+
+load = load_base  # its name in `radii` itself
 
 
 def _adapter(reference: str) -> Adapter:
@@ -107,10 +122,21 @@ def _from_python(reference: str) -> Base:
             f"a base classifier must be an nn.Module or a function on batches, but {reference!r} "
             f"is a class; make an object of it there and refer to that"
         )
+    if is_estimator(found):
+        estimator = ScikitLearn(found)
+        return Base(
+            module=estimator,
+            reference=reference,
+            sha256=_hash(found, source, reference),
+            num_classes=estimator.num_classes,
+            input_shape=None,
+            class_names=estimator.class_names,
+            details={},
+        )
     if not callable(found):
         raise BaseClassifierError(
-            f"a base classifier must be an nn.Module or a function on batches, but {reference!r} "
-            f"is of type {type(found).__name__}"
+            f"a base classifier must be an nn.Module, a function on batches or a fitted estimator, "
+            f"but {reference!r} is of type {type(found).__name__}"
         )
     if isinstance(found, nn.Module):
         found.eval()

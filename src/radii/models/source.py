@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,7 @@ def found_in_python(reference: str) -> tuple[object, ModuleType]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BaseClassifierError(f"there is no file {str(path)!r}")
     path = path.resolve()
     # A name of its own for each path, so that files of the same name do not replace each other.

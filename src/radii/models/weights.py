@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,36 @@ def weights_sha256(module: nn.Module) -> str:
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def check_size(build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> None:
+    """Refuses a network with more numbers than the file of its weights has bytes.
+
+    It is built without memory for its weights: a small file can describe a network of any size.
+
+    Args:
+        build: Makes the network.
+        state: What the file holds.
+
+    Raises:
+        BaseClassifierError: If the weights cannot be its own.
+        ValueError: If there is no such network.
+        TypeError: The same.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            module = build()
+        except (OverflowError, RuntimeError) as error:  # a size that torch cannot count
+            why = " ".join(str(error).split())[:200]
+            raise ValueError(f"there is no network of this size ({why})") from None
+    wanted = sum(value.numel() for value in module.state_dict().values())
+    there = {value.untyped_storage().data_ptr(): value for value in state.values()}
+    held = sum(value.untyped_storage().nbytes() for value in there.values())
+    if wanted > held:
+        raise BaseClassifierError(
+            f"the weights do not fit the architecture: it has {wanted:,} numbers, and the file "
+            f"{held:,} bytes; check architecture, input shape and number of classes"
+        )
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -20,9 +20,32 @@ class Noise(ABC):
 
     Attributes:
         examples: Parameters that documentation, command line and conformance tests use.
+        from_words: Whether `at` can be made of random words alone, as `rng="chacha"` wants it.
+        exact_name: Under which a noise with the same parameters is drawn exactly, on a grid.
     """
 
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ()
+    from_words: ClassVar[bool] = False
+    exact_name: ClassVar[str | None] = None
+
+    @property
+    def domain(self) -> str | None:
+        """Which inputs the noise stands for, in words; None where it is all of them.
+
+        Certificates say no more about other points of the ball.
+        """
+        return None
+
+    def objection(self, x: Tensor) -> str | None:
+        """Why an input cannot be smoothed by this noise, and what to do; None where it can.
+
+        Args:
+            x: `(*shape)` float32.
+
+        Returns:
+            The end of a sentence that begins with the input.
+        """
+        return None
 
     @property
     def num_outcomes(self) -> int | None:
@@ -76,6 +99,9 @@ class Noise(ABC):
 
         Returns:
             `(rows, *shape)` of the type of `out`, or float32.
+
+        Raises:
+            ValueError: If the generators are no torch generators and the noise needs one.
         """
         if out is not None and out.dtype != torch.float32:
             return out.copy_(self.apply(x, generator=generators(stream)))
@@ -88,6 +114,18 @@ class Noise(ABC):
 
 class AdditiveNoise(Noise):
     """A perturbation that adds a random vector with a known density."""
+
+    def marginal(self, z: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The law of one coordinate around an input of 0, as `at` draws it.
+
+        Args:
+            z: `(numbers,)` float64.
+
+        Returns:
+            Twice `(numbers,)` float64: the probabilities of less than z, and of at most z. None
+            where no formula is known here.
+        """
+        return None
 
     @abstractmethod
     def draw(

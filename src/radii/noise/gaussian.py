@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
-from radii.noise._native import NAME, add_normal
+from radii.noise._native import add_normal
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Gaussian(AdditiveNoise):
 
     sigma: float
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({"sigma": 0.25}, {"sigma": 1.0})
+    from_words: ClassVar[bool] = True
+    exact_name: ClassVar[str | None] = "grid_gaussian"
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma < math.inf:
@@ -51,17 +53,29 @@ class Gaussian(AdditiveNoise):
     ) -> Tensor:
         """By compiled code where there is some, see `Noise.at`."""
         code = generators.native
-        if code is None:
+        if code is None and generators.rng == "auto":
             return super().at(x, stream, generators, out=out)
+        if code is None:
+            z = box_muller(generators.words(stream, -(-x.numel() // 64) * 64))[: x.numel()]
+            noisy = x + (z * self.sigma).to(torch.float32).view(x.shape)
+            return noisy if out is None else out.copy_(noisy)
         if out is None:
             out = torch.empty(x.shape, dtype=torch.float32)
         single = x[:1] if x.stride(0) == 0 else x  # rows that are copies of one input, or not
-        add_normal(code, single.contiguous(), out, self.sigma, stream.hashed(16))
+        add_normal(code, single.contiguous(), out, self.sigma, generators.key(stream))
         return out
 
     def generator_name(self, generators: Generators) -> str:
         """See `Noise.generator_name`."""
-        return super().generator_name(generators) if generators.native is None else NAME
+        if generators.native is not None:
+            return generators.native_name
+        # Without compiled code the last bits of a normal number are others.
+        return generators.name + ("" if generators.rng == "auto" else "-torch")
+
+    def marginal(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`Phi(z / sigma)`; see `AdditiveNoise.marginal`."""
+        below = torch.special.ndtr(z / self.sigma)
+        return below, below
 
     def log_density(self, z: Tensor) -> Tensor:
         """`-||z||^2 / 2 sigma^2 - d/2 ln(2 pi sigma^2)`, `(draws, *shape)` to `(draws,)`."""
@@ -72,3 +86,18 @@ class Gaussian(AdditiveNoise):
     def energy(self, dim: int) -> float:
         """`sigma^2`."""
         return self.sigma**2
+
+
+def box_muller(words: Tensor) -> Tensor:
+    """Standard normals of words, by the transform and in the order of the compiled code.
+
+    Args:
+        words: `(64 k,)` int64 in [0, 2^32).
+
+    Returns:
+        `(64 k,)` float64.
+    """
+    u, v = words.view(-1, 2, 16).unbind(1)
+    radius = (((u >> 1) + 0.5).double() * 2.0**-31).log_().mul_(-2).sqrt_()
+    angle = v.double() * (2 * math.pi * 2.0**-32)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1).flatten()

@@ -15,6 +15,8 @@ from radii.noise.base import NOISES, AdditiveNoise
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from radii.noise.streams import Generators, Stream
+
 
 @NOISES.register("uniform")
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Uniform(AdditiveNoise):
         {"half_width": 0.3},
         {"half_width": 1.0},
     )
+    from_words: ClassVar[bool] = True
+    exact_name: ClassVar[str | None] = "grid_uniform"
 
     def __post_init__(self) -> None:
         if not 0 < self.half_width < math.inf:
@@ -54,12 +58,28 @@ class Uniform(AdditiveNoise):
         unit = out.uniform_(-1, 1, generator=generator).add_(2.0**-24)
         return unit.mul_(float32_below(self.half_width))
 
+    def at(
+        self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
+    ) -> Tensor:
+        """By a cryptographic generator where that is wanted, see `Noise.at`."""
+        if generators.rng == "auto":
+            return super().at(x, stream, generators, out=out)
+        odd = (generators.words(stream, x.numel()) >> 8) * 2 + (1 - 2**24)
+        unit = odd.to(torch.float32).mul_(2.0**-24)
+        noisy = unit.mul_(float32_below(self.half_width)).view(x.shape).add_(x)
+        return noisy if out is None else out.copy_(noisy)
+
     def log_density(self, z: Tensor) -> Tensor:
         """`-d ln(2 half_width)` in the cube, minus infinity outside."""
         flat = z.flatten(1)
         inside = flat.abs().amax(1).double() <= self.half_width
         log_density = -flat.shape[1] * math.log(2 * self.half_width)
         return z.new_full((len(z),), log_density).masked_fill_(~inside, -math.inf)
+
+    def marginal(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`(z + half_width) / (2 half_width)`, between 0 and 1; see `AdditiveNoise.marginal`."""
+        below = ((z + self.half_width) / (2 * self.half_width)).clamp(0, 1)
+        return below, below
 
     def energy(self, dim: int) -> float:
         """`half_width^2 / 3`."""

@@ -5,6 +5,7 @@ from radii.objectives.base import Objective as Objective
 from radii.objectives.catrs import CATRS as CATRS
 from radii.objectives.consistency import Consistency as Consistency
 from radii.objectives.copies import CopiesObjective as CopiesObjective
+from radii.objectives.denoising import Denoising as Denoising
 from radii.objectives.gaussian import GaussianAugmentation as GaussianAugmentation
 from radii.objectives.ibp import IntervalBounds as IntervalBounds
 from radii.objectives.intervals import ibp_certified as ibp_certified

@@ -19,10 +19,12 @@ class Objective(ABC):
     Attributes:
         examples: Parameters that documentation and conformance tests use.
         random: Whether the loss depends on the generator.
+        denoises: Whether the loss is that of a denoiser before a classifier, and needs one.
     """
 
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
     random: ClassVar[bool] = True
+    denoises: ClassVar[bool] = False
 
     def at(self, epoch: int) -> Objective:
         """What is lowered in an epoch, counted from 0; an objective may begin as another one."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.special import betainc
@@ -12,6 +13,7 @@ from torch import Tensor
 from radii.bounds.exact import Exact
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
+from radii.noise.base import Noise
 from radii.noise.streams import Stage, Stream
 from radii.records import (
     Certification,
@@ -23,12 +25,42 @@ from radii.records import (
     Prediction,
     Votes,
 )
+from radii.smoothing.deadline import Deadline
+from radii.smoothing.looks import Looks, looks_until
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
 from radii.stopping.base import Course
 
+T = TypeVar("T")
+
 # The relative error of SciPy's betainc at 1/2 was at most 1e-12 for n up to 1e6.
 _MARGIN = 2.0**-32
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """A request for draws, and how its votes are answered.
+
+    Attributes:
+        request: For the sampler.
+        answer: From the votes that the sampler gives for this request.
+    """
+
+    request: Request
+    answer: Callable[[Mapping[Stage, Votes]], T]
+
+
+def answered(sampler: Sampler, questions: Iterable[Question[T]]) -> Iterator[tuple[int, T]]:
+    """The answer to each question as soon as it is known, with the index of its request."""
+    asked: dict[int, Question[T]] = {}
+
+    def requests() -> Iterator[Request]:
+        for question in questions:
+            asked[id(question.request)] = question
+            yield question.request
+
+    for request, votes in sampler.run(requests()):
+        yield request.index, asked.pop(id(request)).answer(votes)
 
 
 def certify(
@@ -36,17 +68,25 @@ def certify(
     inputs: Iterable[tuple[int, Tensor]],
     plan: SamplingPlan,
     certificate: Certificate,
+    deadline: Deadline | None = None,
 ) -> Iterator[tuple[int, Certification]]:
     """CERTIFY for each input: select, estimate, bound, radius.
 
     Selection and estimation draw from streams of their own, so both can be under way at once. A
     noise that is enumerated needs no selection: the votes on all its outcomes are exact.
 
+    A deadline makes no claim wrong more often, however the clock and the votes may hang together.
+    Whatever it is, nothing else is claimed than without one: if the number of draws is fixed, the
+    claim of all of them or none, and if the plan stops early, the largest claim of a look so far,
+    and with probability at least `1 - alpha` the claims of all its looks are right, those included
+    that nobody takes.
+
     Args:
         sampler: The base classifier under noise.
         inputs: Pairs of index and `(*shape)` float32 input.
         plan: Draws, alpha, bound; for the sampler's noise, as `SamplingPlan.under` makes it.
         certificate: For the sampler's noise.
+        deadline: After which no draw begins. What is not certified by then abstains.
 
     Yields:
         Index and certification of each input.
@@ -54,41 +94,63 @@ def certify(
     Reference:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1.
     """
-    if plan.stops_early:
-        yield from _certify_early(sampler, inputs, plan, certificate)
-        return
-    stages: dict[Stage, int] = {"selection": plan.n0, "estimation": plan.n}
-    draws = {stage: count for stage, count in stages.items() if count}
-    for request, votes in sampler.run(Request(index, x, draws) for index, x in inputs):
-        estimation = votes["estimation"]
-        if isinstance(estimation, Counts):
-            tie = Stream(sampler.seed, request.index, "bound", 0).uniform()
-            estimation = replace(estimation, tie=np.array(tie))
-        yield request.index, decide(votes.get("selection"), estimation, plan, certificate)
+    seed, expired = sampler.seed, deadline.passed if deadline else None
+    return answered(
+        sampler,
+        (
+            certification(index, x, plan, certificate, seed=seed, expired=expired)
+            for index, x in inputs
+        ),
+    )
 
 
-def _certify_early(
-    sampler: Sampler,
-    inputs: Iterable[tuple[int, Tensor]],
+def certification(
+    index: int,
+    x: Tensor,
     plan: SamplingPlan,
     certificate: Certificate,
-) -> Iterator[tuple[int, Certification]]:
-    """`certify` for a plan that stops early: votes are looked at as its course says."""
+    *,
+    seed: int,
+    expired: Callable[[], bool] | None = None,
+) -> Question[Certification]:
+    """`certify` for one input, as a question to a sampler; `expired` says that time is up."""
+    if plan.stops_early:
+        return _certification_early(index, x, plan, certificate, seed=seed, expired=expired)
+    stages: dict[Stage, int] = {"selection": plan.n0, "estimation": plan.n}
+    draws = {stage: count for stage, count in stages.items() if count}
+
+    def answer(votes: Mapping[Stage, Votes]) -> Certification:
+        selection, estimation = votes.get("selection"), votes["estimation"]
+        if any(int(votes[stage].n) < count for stage, count in draws.items()):
+            return Certification(None, 0.0, 0.0, 1.0, selection, estimation, timed_out=True)
+        if isinstance(estimation, Counts):
+            tie = Stream(seed, index, "bound", 0).uniform()
+            estimation = replace(estimation, tie=np.array(tie))
+        return decide(selection, estimation, plan, certificate)
+
+    return Question(Request(index, x, draws, seed=seed, expired=expired), answer)
+
+
+def _certification_early(
+    index: int,
+    x: Tensor,
+    plan: SamplingPlan,
+    certificate: Certificate,
+    *,
+    seed: int,
+    expired: Callable[[], bool] | None,
+) -> Question[Certification]:
+    """`certification` for a plan that stops early: votes are looked at as its course says."""
     course = plan.course(certificate)
-    watches: dict[int, _Watch] = {}
+    watch = _Watch(course)
+    draws: dict[Stage, int] = {"selection": plan.n0, "estimation": int(course.looks[0])}
 
-    def requests() -> Iterator[Request]:
-        for index, x in inputs:
-            watch = watches[index] = _Watch(course)
-            draws: dict[Stage, int] = {"selection": plan.n0, "estimation": int(course.looks[0])}
-            yield Request(index, x, draws, watch.more)
+    def answer(votes: Mapping[Stage, Votes]) -> Certification:
+        selection, estimation = votes["selection"], votes["estimation"]
+        result = decide(selection, estimation, plan, certificate, watch.claim)
+        return result if watch.over else replace(result, timed_out=True)
 
-    for request, votes in sampler.run(requests()):
-        watch = watches.pop(request.index)
-        yield (
-            request.index,
-            decide(votes["selection"], votes["estimation"], plan, certificate, watch.claim),
-        )
+    return Question(Request(index, x, draws, watch.more, seed=seed, expired=expired), answer)
 
 
 class _Watch:
@@ -98,6 +160,7 @@ class _Watch:
         self._course = course
         self._lower = 0.0
         self.claim = Claim(0, 0)
+        self.over = False
 
     def more(self, votes: Mapping[Stage, Votes]) -> int:
         """How many further draws are wanted."""
@@ -107,7 +170,8 @@ class _Watch:
         lower = float(self._course.lower(look, k))
         if lower > self._lower:
             self._lower, self.claim = lower, Claim(look, k)
-        if bool(self._course.done(look, k, self._lower)):
+        self.over = bool(self._course.done(look, k, self._lower))
+        if self.over:
             return 0
         return int(self._course.looks[self._course.at(look) + 1]) - look
 
@@ -152,18 +216,33 @@ def decide(
 
 
 def predict(
-    sampler: Sampler, inputs: Iterable[tuple[int, Tensor]], n: int, alpha: float
+    sampler: Sampler,
+    inputs: Iterable[tuple[int, Tensor]],
+    n: int,
+    alpha: float,
+    deadline: Deadline | None = None,
 ) -> Iterator[tuple[int, Prediction]]:
     """PREDICT for each input: the top class, if a two-sided binomial test tells it from the next.
 
     With probability at least `1 - alpha` the answer is the smoothed classifier's or None. For noise
     that is enumerated the answer is exact, and None only where two classes are equally likely.
 
+    With a deadline, the votes are looked at after so many draws as `looks_until` says, J times at
+    most, each time with the test at `alpha / J`; the first answer found is given, and None where
+    time is up before. Proof that an answer is wrong with probability at most alpha, whatever the
+    clock does: let W_j be the event that the test at look j, carried out or not, answers a class
+    that is not the smoothed classifier's. The number of draws at look j is fixed beforehand, so
+    `P(W_j) <= alpha / J` (Hung and Fithian 2019). W_j is about the draws alone. Each answer is that
+    of a look, so if it is wrong one of W_1, ..., W_J has happened, and this has probability at most
+    alpha. Which look is the last, and whether that depends on the clock, on the votes or on other
+    inputs, does not enter.
+
     Args:
         sampler: The base classifier under noise.
         inputs: Pairs of index and `(*shape)` float32 input.
-        n: Draws.
+        n: Draws, at most.
         alpha: Failure probability, in (0, 1).
+        deadline: After which no draw begins.
 
     Raises:
         PlanError: If n draws could never tell two classes apart.
@@ -171,20 +250,60 @@ def predict(
     Reference:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, Algorithm 1, and Hung and Fithian 2019.
     """
-    outcomes = sampler.noise.num_outcomes
-    if outcomes is None:
-        check_prediction(n, alpha)
-    requests = (Request(index, x, {"prediction": outcomes or n}) for index, x in inputs)
-    for request, counts in sampler.run(requests):
-        votes = counts["prediction"]
-        assert isinstance(votes, Counts)
-        top = votes.top
-        k, other = votes.of(top), votes.runner_up_votes(top)
-        p_value = float(k == other if outcomes else two_sided_p_value(k, k + other))
-        yield (
-            request.index,
-            Prediction(int(top) if p_value <= alpha else None, p_value, votes),
-        )
+    noise, seed = sampler.noise, sampler.seed
+    looks = looks_of(noise, n, alpha, sampler.block if deadline else None)
+    exact, expired = noise.num_outcomes is not None, deadline.passed if deadline else None
+    yield from answered(
+        sampler,
+        (
+            prediction(index, x, looks, alpha, exact=exact, seed=seed, expired=expired)
+            for index, x in inputs
+        ),
+    )
+
+
+def looks_of(noise: Noise, n: int, alpha: float, block: int | None) -> tuple[int, ...]:
+    """After how many draws PREDICT looks at the votes; at the end only, unless a block is given.
+
+    Raises:
+        PlanError: If n draws could never tell two classes apart.
+    """
+    if noise.num_outcomes is not None:
+        return (noise.num_outcomes,)
+    check_prediction(n, alpha)
+    if block is None:
+        return (n,)
+    looks = looks_until(n, block)
+    check_prediction(n, alpha / len(looks))
+    return looks
+
+
+def prediction(
+    index: int,
+    x: Tensor,
+    looks: tuple[int, ...],
+    alpha: float,
+    *,
+    exact: bool,
+    seed: int,
+    expired: Callable[[], bool] | None = None,
+) -> Question[Prediction]:
+    """`predict` for one input, as a question to a sampler; `expired` says that time is up.
+
+    The looks are those of `looks_of`; `exact` says that they meet all outcomes of the noise.
+    """
+
+    def test(counts: Counts) -> Prediction:
+        top = counts.top
+        k, other = counts.of(top), counts.runner_up_votes(top)
+        p_value = float(k == other if exact else two_sided_p_value(k, k + other))
+        p_value = min(1.0, len(looks) * p_value)  # each look has its share of alpha
+        return Prediction(int(top) if p_value <= alpha else None, p_value, counts)
+
+    watch = Looks(looks, test)
+    more = watch.more if len(looks) > 1 else None
+    draws: dict[Stage, int] = {"prediction": looks[0]}
+    return Question(Request(index, x, draws, more, seed, expired), watch.answer)
 
 
 def check_prediction(n: int, alpha: float) -> None:

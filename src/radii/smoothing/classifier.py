@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from radii.certificates.base import Certificate, find
 from radii.errors import BaseClassifierError, NotCoveredError, PlanError
 from radii.noise.base import Noise
-from radii.noise.streams import Stage
+from radii.noise.streams import Rng, Stage, check_rng
 from radii.records import Certification, Norm, Prediction, Votes
 from radii.smoothing import certify as algorithms
 from radii.smoothing._draws import Draws
+from radii.smoothing.deadline import Deadline
 from radii.smoothing.estimators import Estimator
 from radii.smoothing.plan import SamplingPlan
 from radii.smoothing.scheduler import Request, Sampler
@@ -46,6 +47,8 @@ class SmoothedClassifier:
         batch_size: Draws that the device works on at once; by default as many as suit the inputs.
         vote: "hard" counts the label of each draw. "soft" adds up the softmax of its scores, so
             that `P(base(x + delta) = c)` becomes the mean score of class c: another classifier.
+        rng: The random generator: "auto" takes the fastest on the device, "chacha" a cryptographic
+            one, for `gaussian`, `uniform` and their variants on a grid.
 
     Example:
         >>> import numpy as np
@@ -66,8 +69,10 @@ class SmoothedClassifier:
     device: torch.device | str | None = None
     batch_size: int | None = None
     vote: Vote = "hard"
+    rng: Rng = "auto"
 
     def __post_init__(self) -> None:
+        check_rng(self.rng, self.noise)
         if self.num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, got {self.num_classes!r}")
         if self.batch_size is not None and self.batch_size < 1:
@@ -80,6 +85,7 @@ class SmoothedClassifier:
         *,
         norm: Norm = "l2",
         certificate: Certificate | str | None = None,
+        budget: float | None = None,
     ) -> Certification | list[Certification]:
         """The class and radius certified of one input, or a list of them for a batch.
 
@@ -88,6 +94,10 @@ class SmoothedClassifier:
             plan: Draws, alpha, bound; the default is that of the papers.
             norm: The norm of the ball.
             certificate: A certificate or its name; needed where several cover the noise and norm.
+            budget: Seconds for the whole call, a batch included; None takes as long as it takes.
+                Under a plan that stops early an input is certified as far as its votes go by then;
+                under `never` it abstains unless all its draws are in. See `Certification.timed_out`
+                and, why no claim is wrong more often, `radii.smoothing.certify.certify`.
 
         Raises:
             NotCoveredError: If no certificate covers the noise in this norm.
@@ -98,7 +108,11 @@ class SmoothedClassifier:
         chosen = self.certificate(norm, certificate, dim=math.prod(inputs.shape[1:]))
         found = dict(
             self.certify_each(
-                enumerate(inputs), plan or SamplingPlan(), norm=norm, certificate=chosen
+                enumerate(inputs),
+                plan or SamplingPlan(),
+                norm=norm,
+                certificate=chosen,
+                budget=budget,
             )
         )
         return found[0] if single else [found[index] for index in range(len(inputs))]
@@ -111,18 +125,22 @@ class SmoothedClassifier:
         norm: Norm = "l2",
         certificate: Certificate | str | None = None,
         on_draws: Callable[[int], object] | None = None,
+        budget: float | None = None,
     ) -> Iterator[tuple[int, Certification]]:
         """`certify` for a stream of `(index, input)`; inputs are taken as the device needs them.
 
         Each result comes as soon as it is known, so not always in the order of the inputs.
         A certificate that depends on the dimension of the input needs `input_shape`.
         The index names the random streams of its input, so each must occur once. `on_draws` is told
-        the number of draws of each batch.
+        the number of draws of each batch. The budget runs from this call on.
         """
+        deadline = Deadline.within(budget)
         chosen = self.certificate(norm, certificate)
-        plan = plan.under(self.noise).seeded()
+        plan = plan.under(self.noise).seeded(self.rng)
         plan.check(self.num_classes, self.vote)
-        return algorithms.certify(self._sampler(plan, on_draws), self._moved(inputs), plan, chosen)
+        return algorithms.certify(
+            self.sampler(plan, on_draws), self._moved(inputs), plan, chosen, deadline
+        )
 
     def votes_each(
         self,
@@ -141,15 +159,21 @@ class SmoothedClassifier:
             stage: Names it, too; that of predictions shares no noise with certification.
         """
         requests = (Request(index, x, {stage: draws}) for index, x in self._moved(inputs))
-        for request, votes in self._sampler(plan.seeded()).run(requests):
+        for request, votes in self.sampler(plan.seeded(self.rng)).run(requests):
             yield request.index, votes[stage]
 
     def round_rows(self, x: Tensor, plan: SamplingPlan) -> int:
         """Draws that the device works on at once, with inputs like `x`."""
-        return self._sampler(plan.seeded()).round_rows(x)
+        return self.sampler(plan.seeded(self.rng)).round_rows(x)
 
     def predict(
-        self, x: Inputs, n: int = 1_000, alpha: float = 0.001, *, seed: int | None = None
+        self,
+        x: Inputs,
+        n: int = 1_000,
+        alpha: float = 0.001,
+        *,
+        seed: int | None = None,
+        budget: float | None = None,
     ) -> Prediction | list[Prediction]:
         """The smoothed prediction of one input, or a list of them for a batch; it may abstain.
 
@@ -158,13 +182,17 @@ class SmoothedClassifier:
             n: Draws for each input.
             alpha: Probability that an answer which is not None is not the smoothed classifier's.
             seed: Of the random streams; None asks the operating system for one.
+            budget: Seconds for the whole call, a batch included; None makes all n draws. Within a
+                budget, an input is answered at the first of a few looks that tells its top two
+                apart, and abstains when time is up. See `Prediction.timed_out` and, why an answer
+                is wrong no more often, `radii.smoothing.certify.predict`.
 
         Raises:
             PlanError: If n draws could never give an answer at this alpha.
             BaseClassifierError: If the base classifier is in training mode or its answers are off.
         """
         inputs, single = self._batch(x)
-        found = dict(self.predict_each(enumerate(inputs), n, alpha, seed=seed))
+        found = dict(self.predict_each(enumerate(inputs), n, alpha, seed=seed, budget=budget))
         return found[0] if single else [found[index] for index in range(len(inputs))]
 
     def predict_each(
@@ -175,16 +203,26 @@ class SmoothedClassifier:
         *,
         seed: int | None = None,
         on_draws: Callable[[int], object] | None = None,
+        budget: float | None = None,
     ) -> Iterator[tuple[int, Prediction]]:
         """`predict` for a stream of `(index, input)`; see `certify_each`."""
+        deadline = Deadline.within(budget)
+        self.check_votes_are_tested(n, alpha)
+        sampler = self.sampler(SamplingPlan(seed=seed).seeded(self.rng), on_draws)
+        return algorithms.predict(sampler, self._moved(inputs), n, alpha, deadline)
+
+    def check_votes_are_tested(self, n: int, alpha: float) -> None:
+        """Refuses what PREDICT could not answer.
+
+        Raises:
+            PlanError: If n draws could never give an answer at this alpha, or votes are soft.
+        """
         if self.noise.num_outcomes is None:
             algorithms.check_prediction(n, alpha)
         if self.vote == "soft":
             raise PlanError(
                 "predict tests votes, and soft votes are none: certify, or take hard votes."
             )
-        sampler = self._sampler(SamplingPlan(seed=seed).seeded(), on_draws)
-        return algorithms.predict(sampler, self._moved(inputs), n, alpha)
 
     def soft(
         self,
@@ -269,9 +307,14 @@ class SmoothedClassifier:
                 return tensor.device
         return torch.device("cpu")
 
-    def _sampler(
+    def sampler(
         self, plan: SamplingPlan, on_draws: Callable[[int], object] | None = None
     ) -> Sampler:
+        """What draws and counts the votes, with the seed and the block of a plan that is seeded.
+
+        Raises:
+            BaseClassifierError: If the base classifier is in training mode.
+        """
         self._check_mode()
         assert plan.seed is not None
         return Sampler(
@@ -284,6 +327,7 @@ class SmoothedClassifier:
             batch_size=self.batch_size,
             vote=self.vote,
             on_draws=on_draws,
+            rng=self.rng,
         )
 
     def _check_mode(self) -> None:
@@ -313,19 +357,33 @@ class SmoothedClassifier:
         device = self.resolve_device()
         shape = self.input_shape
         for index, x in inputs:
-            if not x.is_floating_point():
-                raise TypeError(
-                    f"inputs must be floating point, in the units of the noise, got {x.dtype}; "
-                    f"divide 8-bit images by 255."
-                )
             shape = shape or tuple(x.shape)
-            if x.shape != shape:
-                raise ValueError(
-                    f"input {index} must have shape {tuple(shape)}, got {tuple(x.shape)}"
-                )
-            if not x.numel():
-                raise ValueError(f"input {index} must have elements, got shape {tuple(x.shape)}")
-            moved = x.detach().to(device, torch.float32)
-            if not bool(moved.isfinite().all()):
-                raise ValueError(f"input {index} must be finite, got NaN or infinity in it")
-            yield index, moved
+            yield index, checked(f"input {index}", x, shape, device, self.noise)
+
+
+def checked(
+    what: str, x: Tensor, shape: tuple[int, ...], device: torch.device, noise: Noise
+) -> Tensor:
+    """An input as float32 on the device.
+
+    Raises:
+        TypeError: If it is not floating point.
+        ValueError: If it has another shape, no elements, or elements that are not finite, or if
+            the noise does not stand for it.
+    """
+    if not x.is_floating_point():
+        raise TypeError(
+            f"inputs must be floating point, in the units of the noise, got {x.dtype}; "
+            f"divide 8-bit images by 255."
+        )
+    if x.shape != shape:
+        raise ValueError(f"{what} must have shape {tuple(shape)}, got {tuple(x.shape)}")
+    if not x.numel():
+        raise ValueError(f"{what} must have elements, got shape {tuple(x.shape)}")
+    moved = x.detach().to(device, torch.float32)
+    if not bool(moved.isfinite().all()):
+        raise ValueError(f"{what} must be finite, got NaN or infinity in it")
+    objection = noise.objection(moved)
+    if objection is not None:
+        raise ValueError(f"{what} {objection}")
+    return moved

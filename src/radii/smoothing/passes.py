@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from radii.errors import BaseClassifierError
 from radii.noise.base import Noise
-from radii.noise.streams import Generators, Stage, Stream
+from radii.noise.streams import Generators, Rng, Stage, Stream
 from radii.smoothing.tally import Tally
 
 _ROWS_A_THREAD = 1_600  # in one round
@@ -33,6 +33,7 @@ _PASS_ROWS = 200
 _PASS_ROWS_COMPILED = 400
 _PASS_NUMBERS = 150_000
 _LEAST_PASS_ROWS = 4
+GIVEN_UP = -1  # in place of the number of answers that are none, for a block that was not counted
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Block:
         number: Names the stream, or the first of them.
         rows: How many draws.
         whole: How many draws blocks of this request have that are not cut short.
+        seed: Of the stream; None takes that of the passes.
+        expired: Says whether nobody waits for it any longer, so that it may be given up.
     """
 
     index: int
@@ -54,6 +57,8 @@ class Block:
     number: int
     rows: int
     whole: int
+    seed: int | None = None
+    expired: Callable[[], bool] | None = None
 
 
 class Passes(ABC):
@@ -67,6 +72,7 @@ class Passes(ABC):
         seed: Of the random streams.
         block: Draws from one stream.
         batch_size: Draws in a round, at most; None picks as many as suit the device.
+        rng: The random generator; see `Generators`.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Passes(ABC):
         seed: int,
         block: int,
         batch_size: int | None,
+        rng: Rng = "auto",
     ) -> None:
         self.device = device
         self.base = base
@@ -86,6 +93,7 @@ class Passes(ABC):
         self.seed = seed
         self.block = block
         self.batch_size = batch_size
+        self.rng = rng
 
     @abstractmethod
     def rows(self, x: Tensor) -> int:
@@ -97,7 +105,10 @@ class Passes(ABC):
 
     @abstractmethod
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
-        """Starts a round; what is returned waits for its `(blocks, width)` sums."""
+        """Starts a round; what is returned waits for its `(blocks, width)` sums.
+
+        A block that has expired may be given up: it then has no sums, and `GIVEN_UP` as the last.
+        """
 
     def close(self) -> None:
         """Gives back what was taken; rounds under way are given up."""
@@ -111,7 +122,8 @@ class Passes(ABC):
             if self.noise.num_outcomes is not None:
                 part.copy_(self.noise.outcomes(copies, number * self.block))
             else:
-                stream = Stream(self.seed, block.index, block.stage, number)
+                seed = self.seed if block.seed is None else block.seed
+                stream = Stream(seed, block.index, block.stage, number)
                 self.noise.at(copies, stream, generators, out=part)
 
     def classify(self, noisy: Tensor, base: Callable[[Tensor], Any] | None = None) -> Tensor:
@@ -146,7 +158,7 @@ class ThreadPasses(Passes):
         self._local = threading.local()
 
     def _start(self) -> None:
-        self._local.generators = Generators(self.device)
+        self._local.generators = Generators(self.device, self.rng)
         self._local.buffer = None
         if self.workers > 1:
             torch.set_num_threads(1)  # of this thread, and of all that start before `close`
@@ -162,7 +174,9 @@ class ThreadPasses(Passes):
         return max(self.batch_size or self.workers * _ROWS_A_THREAD, self.block)
 
     def _suits(self, x: Tensor) -> int:
-        """Rows of one forward pass that suit the cache."""
+        """Rows of one forward pass that suit the cache, or those that a function asks for."""
+        if (wanted := getattr(self.base, "pass_rows", None)) is not None:
+            return int(wanted)
         if x.numel() > _SMALL:
             return max(_LEAST_PASS_ROWS, _PASS_NUMBERS // x.numel())
         return _PASS_ROWS_COMPILED if hasattr(self.base, "compiled_rows") else _PASS_ROWS
@@ -200,13 +214,29 @@ class ThreadPasses(Passes):
             # A base classifier that begins by rounding its input gets it rounded already.
             dtype = getattr(self.base, "input_dtype", torch.float32)
             buffer = self._local.buffer = torch.empty((whole, *x.shape), dtype=dtype)
-        answers = []
-        for block in blocks:
-            noisy = buffer[: block.rows]
-            self.draw(block, self._local.generators, noisy)
-            most = self._pass_rows(block)
-            answers += [self.classify(part) for part in torch.split(noisy, most)]
-        return self.tally.sums(torch.cat(answers), [block.rows for block in blocks]).numpy()
+        answers: list[Tensor] = []
+        counted = [
+            place for place, block in enumerate(blocks) if self._adds(block, buffer, answers)
+        ]
+        sums = np.zeros((len(blocks), self.tally.width), self.tally.dtype)
+        sums[:, -1] = GIVEN_UP
+        if counted:
+            rows = [blocks[place].rows for place in counted]
+            sums[counted] = self.tally.sums(torch.cat(answers), rows).numpy()
+        return sums
+
+    def _adds(self, block: Block, buffer: Tensor, answers: list[Tensor]) -> bool:
+        """Adds the answers to a block, unless it expires before they are complete."""
+        found = []
+        noisy = buffer[: block.rows]
+        for number, part in enumerate(torch.split(noisy, self._pass_rows(block))):
+            if block.expired is not None and block.expired():
+                return False
+            if number == 0:
+                self.draw(block, self._local.generators, noisy)
+            found.append(self.classify(part))
+        answers += found
+        return True
 
 
 class DevicePasses(Passes):
@@ -218,7 +248,7 @@ class DevicePasses(Passes):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._generators = Generators(self.device)
+        self._generators = Generators(self.device, self.rng)
         self._buffer: Tensor | None = None
         self._most: int | None = None
         self._found = self.batch_size

@@ -14,6 +14,7 @@ from radii.bounds.exact import Exact
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
 from radii.noise.base import Noise
+from radii.noise.streams import Rng
 from radii.records import Counts
 from radii.smoothing.tally import Vote
 from radii.stopping.base import Course, Stop
@@ -142,9 +143,14 @@ class SamplingPlan:
         bounds = self.fixed_bound.class_bounds(unanimous, unanimous.top, self.alpha)
         return bool(bounds.pA_lower > bounds.pB_upper)
 
-    def seeded(self) -> SamplingPlan:
-        """This plan, with a seed from the operating system if it has none."""
-        return self if self.seed is not None else replace(self, seed=secrets.randbits(63))
+    def seeded(self, rng: Rng = "auto") -> SamplingPlan:
+        """This plan, with a seed from the operating system if it has none.
+
+        It has 63 bits, or the 256 of a cryptographic key.
+        """
+        if self.seed is not None:
+            return self
+        return replace(self, seed=secrets.randbits(256 if rng == "chacha" else 63))
 
 
 @lru_cache(maxsize=16)

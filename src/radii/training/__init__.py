@@ -3,6 +3,8 @@
 from radii.training.augmentations import AUGMENTATIONS as AUGMENTATIONS
 from radii.training.augmentations import Augmentation as Augmentation
 from radii.training.augmentations import CropFlip as CropFlip
+from radii.training.augmentations import ImageNetCropFlip as ImageNetCropFlip
+from radii.training.augmentations import PictureAugmentation as PictureAugmentation
 from radii.training.loop import Training as Training
 from radii.training.optimisers import OPTIMISERS as OPTIMISERS
 from radii.training.optimisers import SGD as SGD

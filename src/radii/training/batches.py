@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from radii.data import Dataset, unit_interval
+from radii.data import Dataset, PictureDataset, PixelDataset, unit_interval
 from radii.data.base import IntArray
+from radii.data.pictures import channels_first
 from radii.noise import Generators, Stream
+from radii.training.augmentations import PictureAugmentation
+from radii.training.from_disk import read_ahead
 from radii.training.plan import TrainingPlan
+from radii.training.streams import seed_of_cuts
 from radii.training.workers import Workers
 
 _IN_MEMORY_BYTES = 4 << 30
@@ -40,8 +42,8 @@ class Part:
 class Batches:
     """The examples to train on, in an order of its own in each epoch.
 
-    They lie on the device if they are few enough; else worker processes read them. The batches are
-    the same either way.
+    They lie on the device if they are few enough; else threads read them while the device works.
+    The batches are the same either way, and with any number of threads.
 
     Args:
         dataset: Inputs and labels.
@@ -64,11 +66,11 @@ class Batches:
         self._chosen = torch.from_numpy(chosen.copy())
         self._plan = plan
         self._workers = workers
-        self._examples = _Examples(dataset, device, workers, plan.seed)
+        self._examples = _Examples(dataset, device, workers, plan, 0)
         self._further = None
         self._weight = 0.0
         if further is not None:
-            self._further = _Examples(further[0], device, workers, plan.seed)
+            self._further = _Examples(further[0], device, workers, plan, 1)
             self._weight = further[1]
 
     @property
@@ -97,7 +99,7 @@ class Batches:
             batches = torch.split(positions, self._plan.batch_size)
             own = [self._own(batch, kind, weight) for batch in batches]
             parts.append(own)
-            reads.append(examples.read([part.positions for step in own for part in step]))
+            reads.append(examples.read(epoch, [part.positions for step in own for part in step]))
         for step in range(self.steps):
             first = step * len(kinds) * self._plan.accumulate
             yield (
@@ -145,22 +147,35 @@ class _Slice:
 
 
 class _Examples:
-    """Inputs and labels, on the device if they are few enough."""
+    """Inputs and labels, on the device if they are few enough.
 
-    def __init__(self, dataset: Dataset, device: torch.device, workers: Workers, seed: int) -> None:
+    Pictures that are cut at random are read anew in each epoch, however few they are.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        workers: Workers,
+        plan: TrainingPlan,
+        kind: int,
+    ) -> None:
         self._dataset = dataset
         self._device = device
-        self._readers = max(1, (os.cpu_count() or 1) // workers.count)
-        self._seed = seed
+        self._threads = max(1, (os.cpu_count() or 1) // workers.count)
+        self._labels = torch.from_numpy(dataset.labels.copy())
+        self._cut = plan.augment if isinstance(plan.augment, PictureAugmentation) else None
+        self._seed = seed_of_cuts(plan.seed)
+        self._kind = kind
         self._tensors: tuple[Tensor, Tensor] | None = None
-        if len(dataset) * math.prod(dataset.input_shape) * 4 <= _IN_MEMORY_BYTES:
+        if self._cut is None and dataset.in_memory_bytes <= _IN_MEMORY_BYTES:
             x, y = dataset.tensors()
             self._tensors = x.to(device), y.to(device)
 
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def read(self, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def read(self, epoch: int, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs float32 and labels at the positions of each part, on the device."""
         if self._tensors is not None:
             x, y = self._tensors
@@ -168,12 +183,25 @@ class _Examples:
                 positions = part.to(self._device)
                 yield unit_interval(x[positions]), y[positions]
             return
-        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-            self._dataset,  # type: ignore[arg-type]
-            batch_sampler=[part.tolist() for part in parts],
-            num_workers=self._readers,
-            pin_memory=self._device.type == "cuda",
-            generator=Generators(torch.device("cpu"))(Stream(self._seed, 0, "order", 2)),
-        )
-        for x, y in loader:
-            yield x.to(self._device, non_blocking=True), y.to(self._device, non_blocking=True)
+        wanted = (part.tolist() for part in parts)
+        images = read_ahead(lambda index: self._one(epoch, index), wanted, threads=self._threads)
+        for part, found in zip(parts, images, strict=True):
+            x, y = self._moved(torch.stack(found)), self._moved(self._labels[part])
+            yield unit_interval(x), y
+
+    def _one(self, epoch: int, index: int) -> Tensor:
+        """One input, uint8 if that is what is decoded; called from several threads at once."""
+        dataset = self._dataset
+        if self._cut is not None and isinstance(dataset, PictureDataset):
+            height, width = dataset.input_shape[1:]
+            stream = Stream(self._seed, epoch, "order", 2 * index + self._kind)
+            part = self._cut.cut(dataset.picture(index), (width, height), stream=stream)
+            return torch.from_numpy(channels_first(part))
+        if isinstance(dataset, PixelDataset):
+            return torch.from_numpy(dataset.pixels(index))
+        return dataset[index][0]
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from radii.errors import TrainingError
@@ -45,6 +47,7 @@ class Checkpoint:
             name: tensor.detach().cpu().contiguous().clone()  # none may share memory with another
             for name, tensor in self.tensors.items()
         }
+        header["sha256"] = _hash_of(header, tensors)
         replace_file(directory / FILE, safetensors.torch.save(tensors, metadata=header))
 
     @classmethod
@@ -66,6 +69,12 @@ class Checkpoint:
                         f"another version of radii wrote it; train into another --out."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
+                if header.get("sha256") not in (None, _hash_of(header, tensors)):
+                    raise TrainingError(
+                        f"{str(path)!r} is damaged: its content must have the SHA-256 "
+                        f"{header['sha256']}, and has another; take a copy of it made before, or "
+                        f"train into another --out."
+                    )
                 return cls(json.loads(header["spec"]), json.loads(header["metrics"]), tensors)
         except (
             *(safetensors.SafetensorError, KeyError, TypeError, ValueError),
@@ -88,3 +97,15 @@ class Checkpoint:
                     f"{str(directory)!r} holds a training run with {key} "
                     f"{self.spec.get(key)!r}, not {here!r}; train into another --out."
                 )
+
+
+def _hash_of(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of all that a checkpoint holds; those of older versions have none."""
+    digest = hashlib.sha256()
+    for key in ("spec", "metrics"):
+        digest.update(f"{key}:{header[key]}\n".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

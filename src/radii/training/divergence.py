@@ -16,6 +16,7 @@ from radii.data.base import IntArray
 from radii.errors import TrainingError
 from radii.noise import Noise
 from radii.objectives import OBJECTIVES, Objective
+from radii.training.from_disk import inputs_at
 from radii.training.plan import TrainingPlan
 from radii.training.validation import in_evaluation
 
@@ -61,10 +62,12 @@ class Watch:
         counts = np.bincount(labels, minlength=dataset.num_classes)
         self._probe: Tensor | None = None
         if 2 * counts.max() <= len(labels):
-            each = max(1, _PROBES // np.count_nonzero(counts))
-            of_class = [chosen[labels == label][:each] for label in np.flatnonzero(counts)]
-            x = torch.stack([dataset[int(index)][0] for index in np.concatenate(of_class)])
-            x = x.to(generator.device)
+            present = np.flatnonzero(counts)
+            if len(present) > _PROBES:  # as imagenet has; some, spread over all
+                present = present[np.linspace(0, len(present) - 1, _PROBES).astype(int)]
+            each = _PROBES // len(present)
+            of_class = [chosen[labels == label][:each] for label in present]
+            x = inputs_at(dataset, np.concatenate(of_class)).to(generator.device)
             self._probe = torch.cat([x, noise.apply(x, generator=generator)])
 
     def suspects(self, record: dict[str, Any], module: nn.Module) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import torch
 from torch import nn
 
 from radii.data import Dataset
-from radii.models import ARCHITECTURES, Architecture, save_base
+from radii.errors import TrainingError
+from radii.models import ARCHITECTURES, Architecture, Denoised, save_base
 from radii.models.checkpoint import replace_file
 from radii.noise import NOISES, Generators, Noise, Stream
 from radii.objectives import OBJECTIVES, Objective
@@ -47,6 +50,9 @@ class Training:
         device: Where to train.
         init: A directory that training wrote: start with its weights, not with random ones.
         unlabelled: Further inputs, for self-training.
+        frozen: A directory that training wrote: the classifier behind the denoiser, where the
+            architecture is `Denoised`. It is needed at the start alone: what training leaves
+            behind holds both.
     """
 
     architecture: Architecture
@@ -57,6 +63,7 @@ class Training:
     device: torch.device
     init: Path | None = None
     unlabelled: Unlabelled | None = None
+    frozen: Path | None = None
 
     @property
     def examples(self) -> int:
@@ -106,8 +113,12 @@ class Training:
     ) -> nn.Module:
         plan = self.plan
         workers.check(plan)
+        if workers.leads:
+            _check_writable(directory)
         start = self._start()
         spec = {**self._spec(), "init": start.sha256}
+        if start.frozen is not None:
+            spec["frozen"] = start.frozen
         if self.unlabelled is not None:
             self.unlabelled.check(self.dataset)
             spec["unlabelled"] = self.unlabelled.record()
@@ -115,7 +126,9 @@ class Training:
         if checkpoint is not None:
             checkpoint.check(spec, directory, resume=resume)
         if plan.augment is not None:
-            plan.augment.check(self.dataset.input_shape)
+            plan.augment.check(self.dataset)
+            if self.unlabelled is not None:
+                plan.augment.check(self.unlabelled.dataset)
         chosen, held_out = split(self.dataset, plan.validate)
         validation = None
         if plan.validate:
@@ -127,7 +140,8 @@ class Training:
         done = len(state.metrics)
         description = {**spec, **self._description(start)}
         if done and workers.leads:  # a kill may have come between the checkpoint and these
-            self._export(directory, state, description)
+            with _told(directory, done):
+                self._export(directory, state, description)
         if on_start is not None:
             on_start(plan.epochs, done)
         if done == plan.epochs:
@@ -154,16 +168,29 @@ class Training:
             state.add(record)
             if not workers.leads:
                 continue
-            if suspect:
-                _write_metrics(directory, state)
-            else:
-                Checkpoint(spec, state.metrics, state.tensors()).save(directory)
-                self._export(directory, state, description)
+            with _told(directory, epoch):
+                if suspect:
+                    _write_metrics(directory, state)
+                else:
+                    Checkpoint(spec, state.metrics, state.tensors()).save(directory)
+                    self._export(directory, state, description)
             if on_epoch is not None:
                 on_epoch(record)
         return in_evaluation(state.exported)
 
     def _start(self) -> Start:
+        denoised = isinstance(self.architecture, Denoised)
+        if denoised != (self.frozen is not None) or (self.objective.denoises and not denoised):
+            raise TrainingError(
+                f"a denoiser and the trained classifier behind it must be given together, as "
+                f"--denoiser dncnn --base DIRECTORY, got the architecture "
+                f"{ARCHITECTURES.spec_of(self.architecture)!r}, the objective "
+                f"{OBJECTIVES.spec_of(self.objective)!r} and "
+                f"{'no' if self.frozen is None else 'a'} classifier behind it."
+            )
+        if isinstance(self.architecture, Denoised) and self.frozen is not None:
+            given = self.architecture, self.dataset, self.plan.seed
+            return Start.before(self.frozen, *given, init=self.init)
         if self.init is None:
             return Start.random(self.architecture, self.dataset, self.plan.seed)
         return Start.trained(self.init, self.architecture, self.dataset)
@@ -199,6 +226,30 @@ class Training:
         }
         save_base(directory, state.exported, {**description, **export})
         _write_metrics(directory, state)
+
+
+@contextmanager
+def _told(directory: Path, done: int) -> Iterator[None]:
+    """Says what is kept where the system refuses to write the state after an epoch."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{str(directory)!r} cannot be written: {error.strerror}; the {done} epochs before "
+            f"stay in it, and the same command with --resume goes on once it can be."
+        ) from None
+
+
+def _check_writable(directory: Path) -> None:
+    """Refuses a directory that will not be written, before there is any work."""
+    there = directory
+    while not there.exists():
+        there = there.parent
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise TrainingError(
+            f"{str(directory)!r} must be a directory that can be written, but {str(there)!r} is "
+            f"not one; change its permissions, or train into another --out."
+        )
 
 
 def _write_metrics(directory: Path, state: State) -> None:

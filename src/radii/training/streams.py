@@ -15,6 +15,11 @@ def seed_beside(seed: int) -> int:
     return int.from_bytes(Stream(seed, 0, "order", 1).hashed(8), "little") >> 1
 
 
+def seed_of_cuts(seed: int) -> int:
+    """The seed of the streams that say how pictures are cut; no other stream of training has it."""
+    return int.from_bytes(Stream(seed, 0, "order", 4).hashed(8), "little") >> 1
+
+
 @contextmanager
 def layers_draw_from(stream: Stream, device: torch.device) -> Iterator[None]:
     """Inside it, layers as dropout, which use torch's global generator, draw from a stream.

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from radii.data import Dataset, unit_interval
+from radii.data import Dataset, PictureDataset
+from radii.data.pictures import Pixels
 from radii.errors import TrainingError
 from radii.models import Base
+from radii.training.from_disk import inputs_at
 
 _AT_ONCE = 500
 
@@ -71,7 +74,7 @@ class Unlabelled:
         found = []
         for first in range(0, len(self.dataset), _AT_ONCE):
             few = range(first, min(first + _AT_ONCE, len(self.dataset)))
-            x = torch.stack([unit_interval(self.dataset[i][0]) for i in few]).to(device)
+            x = inputs_at(self.dataset, few).to(device)
             answer = torch.as_tensor(teacher(x))
             found.append((answer.argmax(1) if answer.ndim == 2 else answer).cpu().numpy())
         labels = np.concatenate(found).astype(np.int64)
@@ -80,6 +83,8 @@ class Unlabelled:
                 f"labels of the teacher must be in 0..{like.num_classes - 1}, got "
                 f"{labels.min()}..{labels.max()}; take a teacher of these classes."
             )
+        if isinstance(self.dataset, PictureDataset):
+            return _RelabelledPictures(self.dataset, labels, like.class_names)
         return _Relabelled(self.dataset, labels, like.class_names)
 
     def record(self) -> dict[str, Any]:
@@ -110,3 +115,17 @@ class _Relabelled(Dataset):
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         return self._dataset.tensors()[0], torch.from_numpy(self.labels)
+
+
+class _RelabelledPictures(_Relabelled, PictureDataset):
+    """Pictures with other labels, which can still be cut."""
+
+    def __init__(self, dataset: PictureDataset, labels: Any, class_names: tuple[str, ...]) -> None:
+        super().__init__(dataset, labels, class_names)
+        self._pictures = dataset
+
+    def picture(self, index: int) -> Image.Image:
+        return self._pictures.picture(index)
+
+    def pixels(self, index: int) -> Pixels:
+        return self._pictures.pixels(index)

@@ -17,12 +17,14 @@ from radii.errors import NotCoveredError, TrainingError
 from radii.noise import Noise
 from radii.records import Norm
 from radii.smoothing import SamplingPlan, SmoothedClassifier
+from radii.training.from_disk import inputs_at
 from radii.training.plan import TrainingPlan
 from radii.training.streams import seed_beside
 
 _SHARE = 10  # n is so many times n0
 _LEAST_N0 = 10
 _CHUNK = 500
+_IN_MEMORY_BYTES = 4 << 30
 _ORDER: tuple[Norm, ...] = ("l2", "l1", "linf", "l0")
 assert set(_ORDER) == set(get_args(Norm))
 
@@ -87,10 +89,17 @@ class Validation:
         Raises:
             NotCoveredError: If no certificate covers the noise in the norm.
             PlanError: If so few draws could never certify anything.
+            TrainingError: If these examples are too many to stay in memory.
         """
         n = plan.validate_n
         sampling = SamplingPlan(n0=max(_LEAST_N0, n // _SHARE), n=n, seed=seed_beside(plan.seed))
-        x = torch.stack([dataset[int(index)][0] for index in chosen]).to(device)
+        most = _IN_MEMORY_BYTES // (dataset.in_memory_bytes // len(dataset))
+        if len(chosen) > most:
+            raise TrainingError(
+                f"validate must be at most {most} for inputs as large as those of "
+                f"{dataset.reference}, which stay in memory, got {len(chosen)}; hold out fewer."
+            )
+        x = inputs_at(dataset, chosen).to(device)
         smoothed = SmoothedClassifier(
             torch.nn.Identity(), noise, dataset.num_classes, input_shape=dataset.input_shape
         )

@@ -6,9 +6,13 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
+from PIL import Image
+from scipy.io import savemat
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -81,3 +85,66 @@ def cifar100_files() -> dict[str, bytes]:
         name: cifar_bytes(pixels(2, 3, 32, 32, seed=seed), [3, 19], [20 + seed, 99])
         for seed, name in enumerate(("train.bin", "test.bin"))
     }
+
+
+def write_svhn(folder: Path, split: str, images: Pixels, labels: npt.ArrayLike) -> None:
+    """As published: `X` is height, width, channels, examples; `y` is a column, 10 for the 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    column = np.asarray(labels, dtype=np.uint8).reshape(-1, 1)
+    arrays = {"X": images.transpose(2, 3, 1, 0), "y": column}
+    savemat(folder / f"{split}_32x32.mat", arrays, do_compression=True)
+
+
+WNIDS = ("n01440764", "n02012849", "n03126707")
+
+
+def write_picture(path: Path, size: tuple[int, int], seed: int) -> None:
+    """A smooth JPEG, since noise does not survive compression."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = Image.fromarray(pixels(4, 4, 3, seed=seed))
+    coarse.resize(size, Image.Resampling.BICUBIC).save(path, "JPEG", quality=95)
+
+
+def write_imagenet(folder: Path, split: str, count: int = 6, *, least: int = 40) -> None:
+    """Pictures of different sizes in folders of three classes, in turn."""
+    for number in range(count):
+        wnid = WNIDS[number % len(WNIDS)]
+        size = (least + 7 * (number % 5), least + 11 * (number % 3))
+        name = f"{wnid}_{number}.JPEG" if split == "train" else validation_name(number + 1)
+        write_picture(folder / split / wnid / name, size, 100 * len(split) + number)
+
+
+def validation_name(number: int) -> str:
+    return f"ILSVRC2012_val_{number:08d}.JPEG"
+
+
+def write_kit(folder: Path, truth: list[int], words: dict[str, str]) -> None:
+    """The development kit: classes in another order than that of their names, and inner nodes."""
+    home = folder / "ILSVRC2012_devkit_t12" / "data"
+    home.mkdir(parents=True)
+    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
+    leaves = [(i, wnid, word, 0) for i, (wnid, word) in enumerate(reversed(words.items()), 1)]
+    rows = np.array([*leaves, (len(leaves) + 1, "n00001740", "entity", 2)], dtype=kinds)
+    savemat(home / "meta.mat", {"synsets": rows.reshape(-1, 1)})
+    text = "".join(f"{number}\n" for number in truth)
+    (home / "ILSVRC2012_validation_ground_truth.txt").write_text(text)
+
+
+def hub_table(
+    count: int, seed: int = 0, *, size: tuple[int, int] = (6, 4), gray: bool = False
+) -> Any:
+    """Images and labels of two classes, or the test is skipped."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra hub")
+    shape = size[::-1] if gray else (*size[::-1], 3)
+    images = [Image.fromarray(pixels(*shape, seed=seed + number)) for number in range(count)]
+    columns = {"label": [number % 2 for number in range(count)], "image": images}
+    features = {"label": datasets.ClassLabel(names=["cat", "dog"]), "image": datasets.Image()}
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+def write_hub(folder: Path) -> None:
+    """What `save_to_disk` writes for three splits."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra hub")
+    splits = {"train": 5, "test": 3, "validation": 2}
+    tables = {name: hub_table(count, seed=10 * count) for name, count in splits.items()}
+    datasets.DatasetDict(tables).save_to_disk(str(folder))

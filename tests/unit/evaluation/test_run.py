@@ -89,6 +89,33 @@ def test_the_stored_counts_give_the_stored_radius(tmp_path):
         assert row.samples == 520
 
 
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        (("1", "0"), True),
+        (("cat", "0", "1"), True),
+        (("0", "1", "2"), False),
+        (("zero", "one"), False),
+        (None, False),
+    ],
+)
+def test_classes_of_the_same_names_must_have_the_same_numbers(tmp_path, names, refused):
+    made = run(subset="first:2")
+    made = replace(
+        made,
+        base=replace(made.base, class_names=names),
+        smoothed=replace(made.smoothed, num_classes=len(names or "01")),
+    )
+    if not refused:
+        assert len(made.certify(tmp_path / "run")) == 2
+        return
+    with pytest.raises(
+        DataError, match=rf"class 0 of toy@test is '0', and class 0 .* '{names[0]}'"
+    ):
+        made.certify(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_seed_that_is_not_given_comes_from_the_ledger_or_else_the_system(tmp_path):
     run(seed=None).certify(tmp_path / "one")
     first = rows_of(tmp_path / "one")

@@ -142,11 +142,11 @@ def test_an_architecture_has_no_weights_yet(reference):
         load_base(reference)
 
 
-@pytest.mark.parametrize("reference", ["runs/none", "lenett", "model.onnx", "mlp:width=8", "a:b:c"])
+@pytest.mark.parametrize("reference", ["runs/none", "lenett", "model.ort", "mlp:width=8", "a:b:c"])
 def test_other_forms_are_refused_with_the_forms_that_there_are(reference):
     message = (
         r"must be a directory written by training, FILE\.py:name\[@DIRECTORY\], "
-        r"or package\.module:name, "
+        r"package\.module:name, FILE\.onnx, or what an adapter takes \(.*onnx:\.\.\..*\), "
     )
     with pytest.raises(BaseClassifierError, match=message + f"got '{reference}'; check that"):
         load_base(reference)

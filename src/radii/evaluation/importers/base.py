@@ -18,6 +18,7 @@ from radii.noise import NOISES
 from radii.records import FloatArray, IntArray, Norm
 
 _OF_PLAN = ("sigma", "seed", "n", "n0", "alpha", "objective")
+_MOST_DRAWS = 10**7  # for which a table of all counts is made
 ABSTAINED = -1  # in published results
 _NONE: Mapping[int, float] = {}  # shared by all rows
 
@@ -47,6 +48,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")
+            if value is not None and value > _MOST_DRAWS:
+                raise ValueError(f"{name} must be at most {_MOST_DRAWS:,}, got {value!r}")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha!r}")
 

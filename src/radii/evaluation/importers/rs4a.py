@@ -7,15 +7,20 @@ A result is a folder with a file `NAME.npy` for each array, or one `.npz` with a
     prob_lb      (examples,)          bound on the probability of the class with most of these
     radius_l1, radius_l2, radius_linf (examples,)  what that bound certifies
 
-Others in it are not used. Without the radii of the norm they follow from the bound. The bound is the lower end of a two-sided Clopper-Pearson interval at
-alpha, so that it spends half of alpha. It is kept in float32: a count that went through float32
-is off by up to a hundredth of a vote, and is told from its neighbours nevertheless.
+Others in it are not used. Without the radii of the norm they follow from the bound. The bound is
+the lower end of a two-sided Clopper-Pearson interval at alpha, so that it spends half of alpha. It
+is kept in float32: a count that went through float32 is off by up to a hundredth of a vote, and is
+told from its neighbours nevertheless.
 """
 
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from radii.data.declared import check_npy, check_npz
 from radii.errors import DataError
 from radii.evaluation.importers.base import ABSTAINED, Columns, Imported, Terms, place
 from radii.evaluation.importers.fit import CountTable
@@ -112,17 +118,23 @@ def _arrays(
             digest.update(each.read_bytes())
         held: Mapping[str, npt.NDArray[Any]]
         if source.suffix == ".npz":
+            check_npz(source, names)
             with source.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                found = {name: np.asarray(held[name], dtype=np.float64) for name in names}
+                found = {name: _numbers(name, held[name]) for name in names}
         else:
             pairs = zip(names, files, strict=True)
-            found = {
-                name: np.asarray(np.load(each, allow_pickle=False), dtype=np.float64)
-                for name, each in pairs
-            }
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            found = {}
+            for name, each in pairs:
+                with each.open("rb") as file:
+                    check_npy(file, each.stat().st_size, name)
+                found[name] = _numbers(name, np.load(each, allow_pickle=False))
+    except (
+        *(OSError, LookupError, RuntimeError, TypeError, ValueError, EOFError, OverflowError),
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+    ) as error:
+        why = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{str(source)!r} must hold the arrays of numbers {', '.join(needed)}, but {error}; "
+            f"{str(source)!r} must hold the arrays of numbers {', '.join(needed)}, but {why}; "
             f"give the folder or the npz that the program wrote."
         ) from None
     preds, *others = found.values()
@@ -140,12 +152,19 @@ def _arrays(
     return found, digest.hexdigest()
 
 
+def _numbers(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array as float64."""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name!r} holds {array.dtype}")
+    return array.astype(np.float64)
+
+
 def _holds(source: Path, name: str) -> bool:
     """Whether a result has an array."""
     if source.suffix != ".npz":
         return (source / f"{name}.npy").is_file()
-    with source.open("rb") as file, np.load(file, allow_pickle=False) as held:
-        return name in held
+    with zipfile.ZipFile(source) as archive:
+        return f"{name}.npy" in archive.namelist()
 
 
 def _labels(source: Path, labels: FloatArray, num_classes: int) -> IntArray:

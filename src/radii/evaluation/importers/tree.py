@@ -12,12 +12,14 @@ from pathlib import Path
 from radii.certificates import Certificate
 from radii.data import Dataset
 from radii.errors import DataError, LedgerError
+from radii.evaluation._faults import check_writable
 from radii.evaluation.importers.base import Imported, Settings, Terms
 from radii.evaluation.importers.fit import CountTable
 from radii.evaluation.importers.pattern import Found, Pattern
 from radii.evaluation.importers.rs4a import is_rs4a, read_rs4a
 from radii.evaluation.importers.tsv import read_tsv
 from radii.evaluation.ledger import LedgerWriter
+from radii.models.checkpoint import sync_folder
 from radii.provenance import versions
 
 
@@ -179,6 +181,7 @@ def _write(
     read: Sequence[Imported], out: Path, dataset: Dataset | str | None, *, tree: bool
 ) -> list[tuple[Path, Imported]]:
     """Writes all ledgers into a folder beside `out`, which then takes its place."""
+    check_writable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = out.with_name(f".{out.name}.{os.getpid()}")
     work.mkdir()
@@ -195,12 +198,15 @@ def _write(
                 ledger.add(list(imported.rows()))
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
             written.append((out / imported.name if tree else out, imported))
+        for folder in {path.parent for path in work.rglob("*")}:
+            sync_folder(folder)
         if tree:
             if out.exists():
                 out.rmdir()
             os.replace(work, out)
         else:
             os.replace(work / "run", out)
+        sync_folder(out.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return written

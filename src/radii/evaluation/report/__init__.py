@@ -12,6 +12,7 @@ from radii.evaluation.report.groups import Group as Group
 from radii.evaluation.report.groups import Mean as Mean
 from radii.evaluation.report.html import as_html as as_html
 from radii.evaluation.report.latex import as_latex as as_latex
+from radii.evaluation.report.model_card import model_card as model_card
 from radii.evaluation.report.pictures import Picture as Picture
 from radii.evaluation.report.pictures import pictures_of as pictures_of
 from radii.evaluation.report.reading import AttackedRun as AttackedRun

@@ -9,6 +9,7 @@ import numpy as np
 
 from radii.evaluation.readings import sentences
 from radii.evaluation.report.groups import Group, groups_of
+from radii.evaluation.seeds import denoised_for
 
 if TYPE_CHECKING:
     from radii.evaluation.report.summary import Summary
@@ -50,6 +51,12 @@ def _of_one(run: Summary, name: str) -> list[str]:
         said.append(
             f"{name} adds up softmax scores in place of votes: what it certifies is another "
             f"classifier than that of a run which counts labels."
+        )
+    trained = denoised_for(run.meta.get("base_training"), run.noise)
+    if trained is not None:
+        said.append(
+            f"{name} is about {run.noise}, and the denoiser of its base classifier was trained for "
+            f"{trained}: the radii hold, but a denoiser for this noise may give larger ones."
         )
     if run.stop != "never":
         said.append(

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from radii.errors import LedgerError
+from radii.evaluation._checked import MOST_CLASSES
+from radii.evaluation._faults import damaged, unreadable
 from radii.evaluation.attack_export import Attacked, is_attack_run, open_attack_run
 from radii.evaluation.attack_ledger import AttackRow
 from radii.evaluation.export import Recorded, open_run
@@ -23,6 +25,10 @@ from radii.evaluation.readings import name_of
 from radii.evaluation.report.attacks import NEEDED as NEEDED_OF_ATTACKS
 
 NEEDED = ("noise", "norm", "n0", "n", "alpha", "bound", "certificate")
+_INF = math.inf
+_LABELS = (-1, MOST_CLASSES - 1)
+_RANGES = ((0, 2**53), (0, _LABELS[1]), _LABELS, (0, _INF), (0, 1), (0, 2**53), (0, 1e300))
+_WHOLE = (0, 1, 2, 5)  # of these
 _ROWS = 20_000  # in memory at a time
 _COLUMNS = """SELECT "index", label, coalesce(prediction, -1), radius, pA_lower, samples, seconds
               FROM inputs ORDER BY "index" """
@@ -85,6 +91,7 @@ def _certified(path: Path | str, ledger: Recorded) -> CertifiedRun:
     run = name_of(path, ledger.meta)
     _check(run, ledger.meta, NEEDED, "radii certify")
     if isinstance(ledger, Ledger):
+        ledger.check_pages()
         indices, outcomes = _columns(ledger.path)
     else:
         rows = list(ledger.rows(votes=False))
@@ -105,12 +112,24 @@ def _columns(path: Path) -> tuple[tuple[int, ...], Outcomes]:
     """Indices and outcomes of a ledger, without a `Row` an input on the way."""
     parts = [np.empty((0, 7))]
     uri = f"{path.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
-        cursor = connection.execute(_COLUMNS)
-        while rows := cursor.fetchmany(_ROWS):
-            parts.append(np.array(rows, dtype=np.float64))
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            cursor = connection.execute(_COLUMNS)
+            while rows := cursor.fetchmany(_ROWS):
+                parts.append(np.array(rows, dtype=np.float64))
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from None
+    except (OverflowError, TypeError, ValueError) as error:
+        raise damaged(path, f"a row cannot be read, {error}") from None
     table = np.concatenate(parts)
     del parts
+    for column, (least, most) in enumerate(_RANGES):
+        wrong = ~((table[:, column] >= least) & (table[:, column] <= most))
+        if column in _WHOLE:
+            wrong |= table[:, column] != np.rint(table[:, column])
+        for at in np.flatnonzero(wrong)[:1]:
+            name = "index label prediction radius pA_lower samples seconds".split()[column]
+            raise damaged(path, f"{name} of input {table[at, 0]:.0f} is {table[at, column]!r}")
 
     def whole(column: int) -> npt.NDArray[np.int64]:
         return table[:, column].astype(np.int64)

@@ -1,0 +1,119 @@
+"""Images that stay where they are until they are asked for, and how they are decoded."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radii.data.base import Dataset, unit_interval
+from radii.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+
+MOST_PIXELS = 89_478_485  # where pillow begins to warn: 256 MiB as RGB
+GRAY = ("1", "L")
+_DEEP = ("F", "I")  # modes of more than 8 bits a channel begin so; converting them would clip
+
+
+class PixelDataset(Dataset):
+    """Images of 8 bits a channel, decoded when they are asked for."""
+
+    @abstractmethod
+    def pixels(self, index: int) -> Pixels:
+        """Image `index` as `input_shape`; may be called from several threads at once.
+
+        Raises:
+            DataError: If it cannot be read, or is not what it was when the data set was opened.
+        """
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Image `index` as float32 in [0, 1], `(channels, height, width)`, and its label."""
+        return unit_interval(torch.from_numpy(self.pixels(index))), int(self.labels[index])
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """All images as uint8 and labels as int64, in memory."""
+        inputs = np.stack([self.pixels(index) for index in range(len(self))])
+        return torch.from_numpy(inputs), torch.from_numpy(self.labels.copy())
+
+
+class PictureDataset(PixelDataset):
+    """Images that are cut from larger pictures, which training may cut in other ways."""
+
+    @abstractmethod
+    def picture(self, index: int) -> Image.Image:
+        """The whole picture that image `index` is cut from, RGB; may be called from threads.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+
+
+def decoded(file: Path | IO[bytes], name: object, mode: str) -> Image.Image:
+    """A whole image in memory.
+
+    Args:
+        file: Where it is read from.
+        name: What errors call it.
+        mode: `RGB`, or `L` for gray.
+
+    Raises:
+        DataError: If it cannot be read or is too large.
+    """
+    with _opened(file, name) as image:
+        return image.convert(mode)
+
+
+def size_and_mode(file: Path | IO[bytes], name: object) -> tuple[tuple[int, int], str]:
+    """Width and height of an image and its mode, from its header.
+
+    Raises:
+        DataError: If it cannot be read, is too large or has more than 8 bits a channel.
+    """
+    with _opened(file, name) as image:
+        size, mode = image.size, image.mode
+    if mode.startswith(_DEEP):
+        raise DataError(f"{name} must have 8 bits a channel, got mode {mode!r}; convert it")
+    return size, mode
+
+
+def channels_first(image: Image.Image) -> Pixels:
+    """The pixels of an image as `(channels, height, width)`."""
+    pixels = np.array(image, dtype=np.uint8)
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0).copy()
+
+
+def check_size(size: tuple[int, int], name: object) -> None:
+    """Refuses an image whose pixels would fill the memory.
+
+    Raises:
+        DataError: If it has too many.
+    """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise DataError(
+            f"{name} must have at most {MOST_PIXELS} pixels, got {size[0]} x {size[1]}; "
+            f"make it smaller, or leave it out"
+        )
+
+
+@contextmanager
+def _opened(file: Path | IO[bytes], name: object) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file) as image:
+            check_size(image.size, name)
+            yield image
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{name} must have at most {MOST_PIXELS} pixels ({error})") from error
+    except DataError:
+        raise
+    except Exception as error:  # its decoders raise almost anything for damaged files
+        why = " ".join(str(error).split())[:200]
+        raise DataError(f"{name} cannot be read as an image ({why})") from error

@@ -1,0 +1,194 @@
+"""The smoothed classifier as an estimator of scikit-learn."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from radii.errors import RadiiError
+from radii.extras import imported
+from radii.interop._fitting import noisy_copies
+from radii.noise import Gaussian, Noise
+from radii.records import Certification, FloatArray, IntArray, Norm, Prediction
+from radii.smoothing import SamplingPlan, SmoothedClassifier
+
+_base = imported("sklearn.base", "sklearn")
+_ClassifierMixin: Any = _base.ClassifierMixin
+_BaseEstimator: Any = _base.BaseEstimator
+Array = npt.NDArray[Any]
+
+
+class AbstainedError(RadiiError):
+    """A prediction of labels where the smoothed classifier abstains."""
+
+
+class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier, smoothed: it predicts labels, shares of votes and radii.
+
+    `fit` trains a clone of the classifier on noisy copies of the inputs; the smoothed classifier
+    answers the class that this clone answers most often under the noise. The features must be in
+    one unit, that of the noise: scale them before, as by a `Pipeline`. The radii are then about
+    scaled features.
+
+    The noise that an input meets depends on `random_state` and the input alone. So a prediction
+    does not depend on what else is asked, and the same input gets the same answer.
+
+    Args:
+        estimator: The classifier to smooth; None takes `LogisticRegression`. It is cloned.
+        noise: The smoothing distribution; None takes `Gaussian(sigma=0.5)`.
+        n: Draws for a prediction, and for a certificate after selection.
+        n0: Draws that select the class of a certificate.
+        alpha: Probability that what is said about one input is wrong.
+        copies: Noisy copies of each input in training.
+        abstain: What `predict` does with an input whose top two classes cannot be told apart:
+            "raise" an `AbstainedError`, answer the "top" class although nothing is promised of it,
+            or answer the `abstain_label`.
+        abstain_label: Stands for abstentions where `abstain` is "label"; no class may have it.
+        random_state: An int, a `RandomState` or None, as everywhere in scikit-learn.
+
+    Attributes:
+        classes_: The labels.
+        estimator_: The classifier trained on noisy copies.
+        smoothed_: The smoothed classifier, whose classes are positions in `classes_`.
+        n_features_in_: How many features an input has.
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        noise: Noise | None = None,
+        n: int = 1_000,
+        n0: int = 100,
+        alpha: float = 0.001,
+        copies: int = 10,
+        abstain: Literal["raise", "top", "label"] = "raise",
+        abstain_label: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.noise = noise
+        self.n = n
+        self.n0 = n0
+        self.alpha = alpha
+        self.copies = copies
+        self.abstain = abstain
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn calls it X
+        """Trains a clone of the classifier on noisy copies.
+
+        Args:
+            X: `(inputs, features)`.
+            y: `(inputs,)` labels.
+
+        Raises:
+            ValueError: If a parameter or the data is wrong.
+        """
+        if self.abstain not in ("raise", "top", "label"):
+            raise ValueError(f"abstain must be one of raise, top, label, got {self.abstain!r}")
+        if self.copies < 1:
+            raise ValueError(f"copies must be at least 1, got {self.copies!r}")
+        x, y = _module("utils.validation").validate_data(self, X, y)
+        _module("utils.multiclass").check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must have at least 2 classes, got 1 class: {self.classes_[0]!r}")
+        if self.abstain == "label" and self.abstain_label in self.classes_.tolist():
+            raise ValueError(f"abstain_label must be no class, got {self.abstain_label!r}")
+        noise = Gaussian(sigma=0.5) if self.noise is None else self.noise
+        state = _module("utils").check_random_state(self.random_state)
+        self.seed_ = int(state.randint(2**31 - 1))
+        inner = self.estimator
+        if inner is None:
+            inner = _module("linear_model").LogisticRegression(max_iter=1_000)
+        self.estimator_ = _base.clone(inner)
+        self.estimator_.fit(
+            noisy_copies(x, noise, self.copies, self.seed_), np.tile(codes, self.copies)
+        )
+        self.smoothed_ = SmoothedClassifier(
+            self._labels, noise, len(self.classes_), input_shape=(x.shape[1],)
+        )
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """`(inputs,)` labels; see the argument `abstain`.
+
+        Raises:
+            AbstainedError: If the smoothed classifier abstains and `abstain` is "raise".
+            PlanError: If n draws could never give an answer at this alpha.
+        """
+        results = self._predictions(X)
+        codes = np.array([int(each.counts.top) for each in results], dtype=np.intp)
+        labels = self.classes_[codes]
+        silent = np.array([each.prediction is None for each in results], dtype=bool)
+        if self.abstain == "top" or not silent.any():
+            return np.asarray(labels)
+        if self.abstain == "raise":
+            raise AbstainedError(
+                f"{int(silent.sum())} of {len(silent)} inputs have no class that can be told from "
+                f"the next at n={self.n}, the first at position {int(silent.argmax())}: raise n, "
+                f"or take abstain='label'."
+            )
+        replaced = labels.astype(np.result_type(labels, np.asarray(self.abstain_label)))
+        replaced[silent] = self.abstain_label
+        return np.asarray(replaced)
+
+    def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
+        """`(inputs, classes)` shares of the votes: estimates, of which nothing is promised."""
+        votes = np.array([each.counts.votes for each in self._predictions(X)])
+        return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+
+    def certify(self, X: Any, *, norm: Norm = "l2", certificate: str | None = None) -> FloatArray:  # noqa: N803
+        """`(inputs,)` radii within which the label stays the certified one; 0 where it abstains.
+
+        The label certified is in `certifications`.
+        """
+        found = self.certifications(X, norm=norm, certificate=certificate)
+        return np.array([each.radius for each in found])
+
+    def certifications(
+        self,
+        X: Any,  # noqa: N803
+        *,
+        norm: Norm = "l2",
+        certificate: str | None = None,
+    ) -> list[Certification]:
+        """What is certified of each input; a prediction is a position in `classes_`."""
+        inputs, indices = self._asked(X)
+        plan = SamplingPlan(n0=self.n0, n=self.n, alpha=self.alpha, seed=self.seed_)
+        each = self.smoothed_.certify_each(inputs, plan, norm=norm, certificate=certificate)
+        found = dict(each)
+        return [found[index] for index in indices]
+
+    def _predictions(self, X: Any) -> list[Prediction]:  # noqa: N803
+        inputs, indices = self._asked(X)
+        found = dict(self.smoothed_.predict_each(inputs, self.n, self.alpha, seed=self.seed_))
+        return [found[index] for index in indices]
+
+    def _asked(self, X: Any) -> tuple[list[tuple[int, Tensor]], list[int]]:  # noqa: N803
+        """Each different input once, named by its content, and the names in order."""
+        _module("utils.validation").check_is_fitted(self)
+        rows = _module("utils.validation").validate_data(self, X, reset=False)
+        x = torch.from_numpy(np.array(rows, dtype=np.float32))
+        indices = [_named(row) for row in x.numpy()]
+        return [*dict(zip(indices, x, strict=True)).items()], indices
+
+    def _labels(self, x: Tensor) -> IntArray:
+        """The base classifier: positions in `classes_`."""
+        return np.asarray(self.estimator_.predict(x.numpy()), dtype=np.int64)
+
+
+def _named(row: Array) -> int:
+    digest = hashlib.shake_128(row.tobytes()).digest(8)
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _module(name: str) -> Any:
+    return imported(f"sklearn.{name}", "sklearn")

@@ -1,0 +1,4 @@
+"""Answers for several callers at once, from one device."""
+
+from radii.serving.desk import BusyError as BusyError
+from radii.serving.service import Service as Service

@@ -1,0 +1,136 @@
+"""The smoothed classifier as an estimator of scikit-learn."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+sklearn: Any = pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.tree import DecisionTreeClassifier  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+from radii.interop import SmoothedEstimator  # noqa: E402
+from radii.interop.sklearn_estimator import AbstainedError  # noqa: E402
+from radii.noise import Gaussian, Laplace  # noqa: E402
+
+SIGMA = 0.5
+
+
+def blobs(many: int = 200) -> tuple[Any, Any]:
+    generator = np.random.default_rng(3)
+    y = generator.integers(2, size=many)
+    return generator.normal(size=(many, 2)) * 0.3 + 2.0 * y[:, None], np.array(["no", "yes"])[y]
+
+
+def fitted(**more: Any) -> Any:
+    given = {"noise": Gaussian(SIGMA), "random_state": 0, "n": 300} | more
+    return SmoothedEstimator(**given).fit(*blobs())
+
+
+@pytest.mark.parametrize("abstain", ["top", pytest.param("raise", marks=pytest.mark.slow)])
+def test_the_checks_of_scikit_learn(abstain: Any) -> None:
+    """All of them pass; where abstentions raise, what fails does so for that reason alone."""
+    estimator = SmoothedEstimator(n=50, copies=2, abstain=abstain, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator, on_fail=None, on_skip=None)
+    assert len(results) > 30
+    failed = [each["exception"] for each in results if each["status"] == "failed"]
+    if abstain == "top":
+        assert failed == []
+    else:
+        assert {type(error) for error in failed} == {AbstainedError}
+
+
+def test_radii_are_distances_to_the_plane_at_most() -> None:
+    estimator = fitted(n=2_000)
+    x, y = blobs(60)
+    radii = estimator.certify(x)
+    inner = estimator.estimator_
+    plane = np.abs(inner.decision_function(x.astype(np.float32))) / np.linalg.norm(inner.coef_)
+    assert (radii <= plane).all()  # the smoothed classifier of a plane has the same plane
+    assert np.median(radii / plane) > 0.6
+    labels = [estimator.classes_[each.prediction] for each in estimator.certifications(x)]
+    assert np.mean(np.array(labels) == y) == 1
+    laplace = fitted(noise=Laplace(0.5))
+    assert laplace.certify(x, norm="l1").max() > 0
+
+
+def test_what_predict_does_with_abstentions() -> None:
+    estimator = fitted()
+    inner = estimator.estimator_
+    (w,), (b,) = inner.coef_, inner.intercept_
+    on_the_plane = -b * w / (w @ w)
+    x = np.array([on_the_plane, [2.0, 2.0]])
+    with pytest.raises(AbstainedError, match=r"1 of 2 inputs .* the first at position 0: raise n"):
+        estimator.predict(x)
+    assert estimator.predict(x[1:]).tolist() == ["yes"]
+    estimator.set_params(abstain="label", abstain_label="neither")
+    assert estimator.predict(x).tolist() == ["neither", "yes"]
+    estimator.set_params(abstain="top")
+    assert estimator.predict(x).tolist()[1] == "yes"
+    assert estimator.certify(x)[0] == 0
+    shares = estimator.predict_proba(x)
+    assert shares.shape == (2, 2)
+    assert abs(shares[0, 0] - 0.5) < 0.15
+    assert shares[1, 1] > 0.95
+
+
+def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:
+    estimator = fitted(abstain="top")
+    x, _ = blobs(20)
+    shares = estimator.predict_proba(x)
+    np.testing.assert_array_equal(estimator.predict_proba(x[::-1]), shares[::-1])
+    np.testing.assert_array_equal(estimator.predict_proba(x[[3, 3]]), shares[[3, 3]])
+    again = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(again.predict_proba(x), shares)
+    np.testing.assert_array_equal(fitted().predict_proba(x), shares)
+    other = fitted(random_state=1).predict_proba(x)
+    assert not np.array_equal(other, shares)
+
+
+def test_parameters_are_those_of_scikit_learn() -> None:
+    tree = DecisionTreeClassifier(max_depth=2)
+    estimator = SmoothedEstimator(tree, noise=Gaussian(0.1), n=50)
+    copy = clone(estimator)
+    assert copy.estimator is not tree
+    assert copy.get_params()["estimator__max_depth"] == 2
+    assert copy.set_params(estimator__max_depth=3).estimator.max_depth == 3
+    copy.fit(*blobs())
+    assert not hasattr(copy.estimator, "tree_")  # a clone of it was fitted
+    with pytest.raises(NotFittedError):
+        estimator.predict([[0.0, 0.0]])
+
+
+def test_it_works_with_the_tools_of_scikit_learn() -> None:
+    x, y = blobs(80)
+    smoothed = SmoothedEstimator(
+        LogisticRegression(), n=100, copies=2, abstain="label", abstain_label="?", random_state=0
+    )
+    assert cross_val_score(make_pipeline(StandardScaler(), smoothed), x, y, cv=3).mean() > 0.9
+    search = GridSearchCV(smoothed, {"noise": [Gaussian(0.1), Gaussian(20.0)]}, cv=2).fit(x, y)
+    assert search.best_params_ == {"noise": Gaussian(0.1)}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"abstain": "no"}, "abstain must be one of raise, top, label, got 'no'"),
+        ({"copies": 0}, "copies must be at least 1, got 0"),
+        ({"abstain": "label", "abstain_label": "no"}, "abstain_label must be no class, got 'no'"),
+    ],
+)
+def test_wrong_parameters_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fitted(**given)

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from radii.data import ArrayDataset
+from radii.errors import LedgerError
+from radii.evaluation import Ledger
+from radii.models import Base
+from radii.verification import verify
+from radii.verification.independent import radius_of
+from tests.unit.verification.runs import (
+    certified,
+    check,
+    constant,
+    dataset,
+    edited,
+    material_of,
+    resealed_rows,
+    run_of,
+    set_meta,
+    status,
+)
+
+CHECKSUMS, BOUNDS, RADII = "row checksums", "bounds, in 50 digits", "radii, in 50 digits"
+VOTES, LIBRARY = "votes and labels", "what the library computes from the votes"
+AGAIN, DATA, INPUTS = "votes drawn again", "data set", "inputs"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return certified(tmp_path_factory.mktemp("run") / "run.sqlite")
+
+
+@pytest.fixture
+def path(original, tmp_path):
+    copy = tmp_path / "run.sqlite"
+    copy.write_bytes(original.read_bytes())
+    return copy
+
+
+def first_certified(path):
+    return next(row for row in Ledger(path).rows() if row.prediction is not None)
+
+
+@pytest.mark.parametrize("column", ["radius", "pA_lower"])
+def test_a_number_that_is_one_unit_larger(path, column):
+    row = first_certified(path)
+    more = math.nextafter(getattr(row, column), 9)
+    edited(path, f'UPDATE inputs SET {column} = ? WHERE "index" = ?', more, row.index)
+    found = verify(path)
+    assert status(found, CHECKSUMS) == "failed"
+    assert f"input {row.index} is not what was written" in check(found, CHECKSUMS).said
+    assert not found.passed
+
+
+def test_a_radius_just_above_the_exact_one_though_its_checksum_is_right(path):
+    row = first_certified(path)
+    slack = radius_of("gaussian_l2", "gaussian:sigma=0.25", 3)
+    below, above = row.radius, row.radius * 1.001
+    while math.nextafter(below, 9) < above:
+        middle = (below + above) / 2
+        sound = slack(middle, row.pA_lower, row.pB_upper) >= 0
+        below, above = (middle, above) if sound else (below, middle)
+    for radius, expected in ((below, "passed"), (above, "failed")):
+        edited(path, 'UPDATE inputs SET radius = ? WHERE "index" = ?', radius, row.index)
+        resealed_rows(path)
+        found = verify(path)
+        assert status(found, CHECKSUMS) == "passed"
+        assert status(found, RADII) == expected
+        assert check(found, LIBRARY).notes  # it differs from what is computed here
+    assert above == math.nextafter(below, 9)
+
+
+def test_an_edited_vote(path):
+    row = first_certified(path)
+    votes = {str(label): count for label, count in row.n_votes.items()}
+    votes[str(row.prediction)] -= 1
+    edited(path, 'UPDATE inputs SET n_votes = ? WHERE "index" = ?', json.dumps(votes), row.index)
+    resealed_rows(path)
+    found = verify(path)
+    assert status(found, VOTES) == "failed"
+    assert status(found, BOUNDS) == "failed"  # n is 399 now, and k one less
+    other = next(label for label in "012" if label != str(row.prediction))
+    votes[other] = votes.get(other, 0) + 1  # so that they add up
+    edited(path, 'UPDATE inputs SET n_votes = ? WHERE "index" = ?', json.dumps(votes), row.index)
+    resealed_rows(path)
+    found = verify(path)
+    assert status(found, VOTES) == "passed"
+    assert status(found, BOUNDS) == status(found, LIBRARY) == "failed"
+
+
+def test_a_vote_more_is_found_by_drawing_again(path):
+    """Votes, bound, radius and checksum all fit each other, and only the draws tell."""
+    made = run_of()
+    found = verify(path, material=material_of(made))
+    assert status(found, AGAIN) == "passed"
+    other = run_of(seed=4)
+    forged = path.with_name("forged")
+    other.certify(forged)
+    set_meta(forged, "seed", 3)
+    resealed_rows(forged)
+    found = verify(forged, material=material_of(made))
+    assert [c.name for c in found.of("failed")] == [AGAIN]
+
+
+def test_a_swapped_row(path, tmp_path):
+    rows = list(Ledger(path).rows())
+    one, other = rows[0].index, rows[1].index
+    for old, new in ((one, -1), (other, one), (-1, other)):
+        edited(path, 'UPDATE inputs SET "index" = ? WHERE "index" = ?', new, old)
+    found = verify(path, material=material_of(run_of()))
+    assert status(found, CHECKSUMS) == status(found, AGAIN) == "failed"
+    assert "2 such findings" in check(found, CHECKSUMS).said
+
+
+def test_a_row_of_another_run(path, tmp_path):
+    other = certified(tmp_path / "other", seed=4)
+    values = list(Ledger(other).cells())[3]
+    edited(path, 'DELETE FROM inputs WHERE "index" = 3')
+    edited(path, f"INSERT INTO inputs VALUES ({', '.join('?' * len(values))})", *values)
+    assert status(verify(path), CHECKSUMS) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("alpha", 0.5), ("noise", "gaussian:sigma=0.2525"), ("seed", 7)]
+)
+def test_a_changed_spec(path, key, value):
+    set_meta(path, key, value)
+    found = verify(path)
+    assert status(found, CHECKSUMS) == "failed"
+    assert "every row is of another spec" in check(found, CHECKSUMS).said
+
+
+@pytest.mark.parametrize(
+    ("noise", "norm", "certificate"),
+    [
+        ("gaussian:sigma={}", "l2", "gaussian_l2"),
+        ("gaussian:sigma={}", "linf", "gaussian_linf"),
+        ("gaussian:sigma={}", "l2", "gaussian_l2_renyi"),
+        ("laplace:b={}", "l1", "laplace_l1"),
+        ("laplace:b={}", "linf", "laplace_linf"),
+        ("uniform:half_width={}", "l1", "uniform_l1"),
+        ("uniform_ball:radius={}", "l2", "uniform_ball_l2"),
+        ("splitting:half_width={}", "l1", "splitting_l1"),
+        ("pareto:a=3.0,scale={}", "l1", "pareto_l1"),
+        ("iid_exponential:exponent=1.5,scale={}", "l1", "iid_exponential_l1"),
+    ],
+)
+def test_radii_of_a_scale_one_percent_too_large(tmp_path, noise, norm, certificate):
+    path = certified(
+        tmp_path / "run", noise=noise.format(0.404), norm=norm, certificate=certificate
+    )
+    assert any(row.radius > 0 for row in Ledger(path).rows())
+    set_meta(path, "noise", noise.format(0.4))
+    resealed_rows(path)
+    found = verify(path)
+    assert {check.name for check in found.of("failed")} == {RADII, LIBRARY}
+
+
+@pytest.mark.parametrize("stop", ["at_radius:0.1", "precision:rel=0.1"])
+@pytest.mark.parametrize(
+    "claim", [None, "[0, 0]", "[150, 150]", "[100, 1]", "[2000, 1]", "[9999, 9000]"]
+)
+def test_a_claim_that_no_look_made(tmp_path, stop, claim):
+    path = certified(tmp_path / "run", stop=stop, n=2000)
+    row = min(
+        (row for row in Ledger(path).rows() if row.prediction is not None),
+        key=lambda row: max(row.n_votes.values()) / sum(row.n_votes.values()),
+    )
+    assert claim != str([row.claim.draws, row.claim.votes])
+    edited(path, 'UPDATE inputs SET claim = ? WHERE "index" = ?', claim, row.index)
+    resealed_rows(path)
+    found = verify(path)
+    assert not found.passed
+    assert {c.name for c in found.of("failed")} & {"claims of the stopping rule", BOUNDS}
+
+
+def test_other_weights(path):
+    made = run_of()
+    other = replace(made.base, sha256="11ff")
+    found = verify(path, material=material_of(made, base=other))
+    assert status(found, "weights of the base classifier") == "failed"
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_another_classifier_under_the_same_hash(path, exact):
+    if not exact:
+        set_meta(path, "versions", {**Ledger(path).meta["versions"], "torch": "1.0"})
+    made = run_of(base=constant)
+    found = verify(path, material=material_of(made))
+    assert status(found, "weights of the base classifier") == "passed"
+    assert status(found, AGAIN) == "failed"
+    assert ("come from one classifier with p = " in check(found, AGAIN).said) is not exact
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_biased_generator(tmp_path, monkeypatch, exact):
+    from radii.noise import Gaussian
+
+    drawn = Gaussian.at
+
+    def biased(self, x, stream, generators, *, out=None):
+        noisy = drawn(self, x, stream, generators, out=out)
+        return noisy.add_(0.03)  # an eighth of sigma, in every coordinate
+
+    made = run_of(base=weighted, n=10_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Gaussian, "at", biased)
+        made.certify(tmp_path / "run")
+    if not exact:
+        versions = Ledger(tmp_path / "run").meta["versions"]
+        set_meta(tmp_path / "run", "versions", {**versions, "torch": "1.0"})
+        resealed_rows(tmp_path / "run")
+    found = verify(tmp_path / "run", material=material_of(made))
+    assert [c.name for c in found.of("failed")] == [AGAIN]
+
+
+def weighted(x):
+    """Unlike `scores`, it tells a shift of all coordinates from none."""
+    return torch.stack([4 * x.flatten(1).sum(1) - 6, 0 * x[:, 0], 0 * x[:, 0] - 9], 1)
+
+
+def test_another_order_of_the_data(path):
+    made, data = run_of(), dataset()
+    order = np.roll(np.arange(8), 1)
+    shuffled = ArrayDataset(
+        np.stack([data[i][0].numpy() for i in order]),
+        data.labels[order],
+        data.class_names,
+        data.reference,
+    )
+    found = verify(path, material=material_of(made, dataset=shuffled))
+    assert status(found, DATA) == status(found, AGAIN) == "failed"
+    assert "fingerprint" in check(found, DATA).said
+    found = verify(path, material=material_of(made, base=None, dataset=shuffled))
+    assert status(found, DATA) == "failed"
+    assert status(found, AGAIN) == "not checked"
+
+
+def test_gaps_duplicates_and_inputs_of_no_subset(path):
+    edited(path, 'DELETE FROM inputs WHERE "index" = 5')
+    found = verify(path)
+    assert status(found, INPUTS) == "not checked"
+    assert "1 of 8 inputs" in check(found, INPUTS).said
+    edited(path, 'UPDATE inputs SET "index" = 70 WHERE "index" = 7')
+    assert status(verify(path), INPUTS) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("change", "values", "name"),
+    [
+        ("label = 3", (), VOTES),
+        ("n0_votes = '{\"7\": 20}'", (), VOTES),
+        ("n_votes = '{\"0\": 400.5}'", (), VOTES),
+        ("samples = 7", (), VOTES),
+        ("prediction = 1 - prediction", (), "predictions"),
+        ("prediction = NULL", (), "predictions"),
+        ("n_votes = 'x'", (), "file and format"),
+        ("radius = 'long'", (), "file and format"),
+        ("radius = -1.0", (), "file and format"),
+        ("pA_lower = 1.5", (), "file and format"),
+        ("pA_lower = 1.0, pB_upper = 0.0", (), BOUNDS),
+        ("radius = ?", (math.inf,), RADII),
+    ],
+)
+def test_rows_that_cannot_be(path, change, values, name):
+    row = first_certified(path)
+    edited(path, f'UPDATE inputs SET {change} WHERE "index" = ?', *values, row.index)
+    found = verify(path)
+    assert status(found, CHECKSUMS) == "failed"
+    assert status(found, name) == "failed"
+    resealable = name != "file and format"
+    if resealable:
+        resealed_rows(path)
+        assert status(verify(path), name) == "failed"
+
+
+def test_a_damaged_file(path):
+    content = bytearray(path.read_bytes())
+    at = content.index(b'{"0"')  # within the rows
+    content[at - 200 : at + 200] = bytes(400)
+    path.write_bytes(bytes(content))
+    found = verify(path)
+    assert status(found, "file and format") == "failed"
+    path.write_bytes(bytes(content[: len(content) // 2]))
+    try:
+        found = verify(path)
+    except LedgerError:
+        return
+    assert status(found, "file and format") == "failed"
+
+
+def test_a_spec_that_lacks_what_is_needed(path):
+    edited(path, "DELETE FROM meta WHERE key = 'bound'")
+    found = verify(path)
+    assert status(found, "spec") == "failed"
+    assert "bound" in found.checks[0].said
+
+
+def test_a_base_for_other_inputs_leaves_votes_unchecked(path):
+    made = run_of()
+
+    def wrong(x):
+        raise ValueError("wrong shape")
+
+    other = replace(made.smoothed, base=wrong)
+    described = Base(wrong, "x", "00ff", None, None, None, {})
+    found = verify(path, material=material_of(made, smoothed=other, base=described))
+    assert status(found, AGAIN) == "not checked"
+
+
+def test_the_sample_is_as_asked():
+    made = run_of()
+    indices = list(range(100))
+    assert len(material_of(made, sample=0.021).chosen(indices)) == 3
+    assert len(material_of(made, sample=5).chosen(indices)) == 5
+    assert material_of(made, sample=500).chosen(indices) == indices
+    assert material_of(made, sample=7, seed=1).chosen(indices) == (
+        material_of(made, sample=7, seed=1).chosen(indices)
+    )
+    drawn = {tuple(material_of(made, sample=7).chosen(indices)) for _ in range(5)}
+    assert len(drawn) > 1
+    for wrong in (0, 0.0, 1.5, -1):
+        with pytest.raises(ValueError, match="sample must be a share"):
+            material_of(made, sample=wrong)
