@@ -39,7 +39,10 @@ def pole_tradeoff(monkeypatch):
 
 def test_every_noise_is_drawn_and_every_curve_rises(equal_energy):
     found = [curve for norm in ("l1", "l2", "linf") for curve in equal_energy.curves(norm, PA)]
-    assert {curve.name for curve in found} == set(NOISES.names()) - {"grid_gaussian", "grid_uniform"}
+    assert {curve.name for curve in found} == set(NOISES.names()) - {
+        "grid_gaussian",
+        "grid_uniform",
+    }
     for curve in found:
         assert np.all(np.diff(curve.radius) > 0), curve
 
