@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-DEFAULT = 1_000  # examples in the suite, with a little to spare
+DEFAULT = 1_000  # examples at factor 1, with a little to spare
 
 
 def main() -> int:

@@ -76,6 +76,7 @@ def test_scaling_tells_time_and_memory(only, tmp_path):
         assert str(row["peak_mb"]) in out
 
 
+@pytest.mark.slow
 def test_training_compares_the_loop_with_the_scripts(tmp_path):
     out, kept = run(
         *("training.py", tmp_path, "--networks", "lenet", "--batch", "8", "--workers", "1"),
@@ -95,6 +96,7 @@ def test_training_compares_the_loop_with_the_scripts(tmp_path):
     assert "float32/unfrozen" not in gaussian
 
 
+@pytest.mark.slow
 def test_training_compares_what_was_trained(tmp_path):
     out, kept = run(
         *("training.py", tmp_path, "--accuracy", "--objectives", "gaussian", "--epochs", "1"),

@@ -24,7 +24,10 @@ SHAPE = (2,)
 pytest.importorskip("fastapi", reason="needs the extra service")
 pytest.importorskip("uvicorn", reason="needs the extra service")
 pytest.importorskip("httpx", reason="needs the extra service")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette"),  # it works with either
+]
 
 
 def sign(x: Tensor) -> Tensor:

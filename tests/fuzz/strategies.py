@@ -30,7 +30,7 @@ def fuzzed(examples: int, *given_: st.SearchStrategy[Any]) -> Callable[[Any], An
 
     def decorate(test: Any) -> Any:
         configured = settings(
-            max_examples=max(1, round(examples * float(os.environ.get(FACTOR, "1")))),
+            max_examples=max(1, round(examples * float(os.environ.get(FACTOR, "0.5")))),
             derandomize=True,
             deadline=None,  # the oracle has one, which also ends what hangs
             database=None,
