@@ -46,7 +46,8 @@ def opened(path: str, split: str, configuration: str | None, revision: str | Non
         said = " ".join(str(error).split())[:_LONGEST]
         where = "" if folder.is_dir() else "is no folder here, and "
         raise DataError(
-            f"{path!r} {where}cannot be read as a data set with the split {split!r}: {said}"
+            f"{path!r} {where}cannot be read as a data set with the split {split!r}: {said}; "
+            f"check its name, split and configuration"
         ) from error
 
 

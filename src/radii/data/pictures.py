@@ -116,4 +116,6 @@ def _opened(file: Path | IO[bytes], name: object) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # its decoders raise almost anything for damaged files
         why = " ".join(str(error).split())[:200]
-        raise DataError(f"{name} cannot be read as an image ({why})") from error
+        raise DataError(
+            f"{name} cannot be read as an image ({why}); replace it, or leave it out"
+        ) from error

@@ -18,7 +18,8 @@ from radii.errors import LedgerError
 from radii.evaluation import _parquet, _text_table
 from radii.evaluation._checked import check_spec
 from radii.evaluation._faults import damaged
-from radii.evaluation._sqlite import Layout, Storable, check_format, may_be_sqlite
+from radii.evaluation._layout import Layout, Storable, check_format
+from radii.evaluation._stored import may_be_sqlite
 from radii.evaluation._table import Table
 from radii.models.checkpoint import replace_file
 

@@ -11,69 +11,29 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import filelock
 
 from radii.errors import LedgerError
-from radii.evaluation._checked import check_spec
-from radii.evaluation._faults import (
-    check_writable,
-    damaged,
-    no_ledger,
-    unreadable,
-    unwritable,
+from radii.evaluation._faults import check_writable, no_ledger, unreadable, unwritable
+from radii.evaluation._layout import Layout, Storable
+from radii.evaluation._stored import (
+    OF_SQLITE,
+    check_row,
+    check_structure,
+    compare,
+    may_be_sqlite,
+    must_have_checksums,
+    pairs_of,
+    read_meta,
 )
 from radii.evaluation.checksums import COLUMN, checksum_of, hash_of_spec
 from radii.models.checkpoint import sync_folder
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-_WRITTEN_BY = {"radii-ledger": "radii certify", "radii-attack": "radii attack"}
-_OF_SQLITE = (sqlite3.Error, UnicodeDecodeError)  # the latter where it quotes a damaged file
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What tells the files of one kind of run from those of another.
-
-    Attributes:
-        format: Stands in `meta`, with its version.
-        table: The name of the table of rows.
-        columns: Each column of it with its type, in order; the first is the index.
-        since_then: What keys that the first files do not have would have said.
-        added: Columns that the first files do not have.
-    """
-
-    format: str
-    table: str
-    columns: Mapping[str, str]
-    since_then: Mapping[str, Any] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """What writes such files."""
-        return _WRITTEN_BY[self.format.partition("/")[0]]
-
-    @property
-    def indices(self) -> str:
-        """The query for the indices of all rows."""
-        return f'SELECT "index" FROM {self.table}'  # noqa: S608
-
-    @property
-    def insertion(self) -> str:
-        """The statement that adds a row."""
-        values = ", ".join("?" * len(self.columns))
-        return f"INSERT INTO {self.table} VALUES ({values})"  # noqa: S608
-
-    @property
-    def creation(self) -> str:
-        """The statement that makes the table of rows."""
-        columns = ",\n    ".join(f'"{name}" {kind}' for name, kind in self.columns.items())
-        return f"CREATE TABLE {self.table} (\n    {columns}\n)"
 
 
 class Reader:
@@ -100,7 +60,7 @@ class Reader:
             )
         self._checked = True
         with self._reading() as connection:
-            self.meta = _read_meta(connection, self.path, self.layout)
+            self.meta = read_meta(connection, self.path, self.layout)
         self._hash_of_spec = hash_of_spec(self.meta)
 
     def unchecked(self) -> Self:
@@ -141,7 +101,7 @@ class Reader:
         Raises:
             LedgerError: If a value differs; it names the first.
         """
-        _compare(self.path, self.layout, self.meta, {"format": self.layout.format, **spec})
+        compare(self.path, self.layout, self.meta, {"format": self.layout.format, **spec})
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
@@ -166,7 +126,7 @@ class Reader:
         try:
             with closing(self._connect()) as connection:
                 yield connection
-        except _OF_SQLITE as error:
+        except OF_SQLITE as error:
             raise unreadable(self.path, error) from None
 
     def check_pages(self) -> None:
@@ -188,7 +148,7 @@ class Reader:
         with self._reading() as connection:
             if self._checked:
                 check_structure(connection, self.path, self.layout)
-            must = _must_have_checksums(connection, self.layout)
+            must = must_have_checksums(connection, self.layout)
             for values in connection.execute(query):
                 if chosen == "*" and self._checked:
                     check_row(self.path, self.layout, values, self._hash_of_spec, must=must)
@@ -196,19 +156,8 @@ class Reader:
 
     def _check_row(self, connection: sqlite3.Connection, values: tuple[Any, ...]) -> None:
         if self._checked:
-            must = _must_have_checksums(connection, self.layout)
+            must = must_have_checksums(connection, self.layout)
             check_row(self.path, self.layout, values, self._hash_of_spec, must=must)
-
-
-class Storable(Protocol):
-    """A row."""
-
-    @property
-    def index(self) -> int:
-        """Of the input in its data set."""
-
-    def values(self) -> tuple[Any, ...]:
-        """What stands under the columns."""
 
 
 R = TypeVar("R", bound=Storable)
@@ -308,8 +257,8 @@ class Writer(Generic[R]):
             if tables:
                 self._check(connection)
             self._prepare(connection, new=not tables)
-            self._hash_of_spec = hash_of_spec(_pairs(connection, self.path))
-        except _OF_SQLITE as error:
+            self._hash_of_spec = hash_of_spec(pairs_of(connection, self.path))
+        except OF_SQLITE as error:
             connection.close()
             raise unreadable(self.path, error) from None
         except BaseException:
@@ -319,13 +268,13 @@ class Writer(Generic[R]):
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Refuses a file of another run, or with a row that is not what was stored."""
-        meta = _read_meta(connection, self.path, self.layout)
+        meta = read_meta(connection, self.path, self.layout)
         check_structure(connection, self.path, self.layout)
-        _compare(self.path, self.layout, meta, self._spec)
+        compare(self.path, self.layout, meta, self._spec)
         query = self.layout.indices
         if COLUMN in self.layout.columns:
             query = f"SELECT * FROM {self.layout.table}"  # noqa: S608
-        must, spec = _must_have_checksums(connection, self.layout), hash_of_spec(meta)
+        must, spec = must_have_checksums(connection, self.layout), hash_of_spec(meta)
         done = set()
         for values in connection.execute(query):
             check_row(self.path, self.layout, values, spec, must=must)
@@ -362,142 +311,3 @@ class Writer(Generic[R]):
                 "INSERT INTO meta VALUES (?, ?)",
                 [(key, json.dumps(value)) for key, value in meta.items()],
             )
-
-
-def _compare(path: Path, layout: Layout, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    there = {**layout.since_then, **there}
-    for key, value in here.items():
-        if there.get(key) != value:
-            raise LedgerError(
-                f"{str(path)!r} holds a run with {key} {there.get(key)!r}, "
-                f"not {value!r}; write to another --out."
-            )
-
-
-def _read_meta(connection: sqlite3.Connection, path: Path, layout: Layout) -> dict[str, Any]:
-    meta = _pairs(connection, path)
-    check_format(path, "ledger", meta.get("format"), layout.format)
-    try:
-        check_spec(meta)
-    except ValueError as error:
-        raise damaged(path, str(error)) from None
-    if not _is_table(connection, layout.table):
-        raise no_ledger(path)
-    return meta
-
-
-def _is_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether it is a table, and no view, which may have rows without end."""
-    query = "SELECT type, sql FROM sqlite_master WHERE name = ?"
-    found = connection.execute(query, (name,)).fetchall()
-    return [kind for kind, _ in found] == ["table"] and "VIRTUAL" not in str(found[0][1]).upper()
-
-
-def _pairs(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
-    try:
-        if not _is_table(connection, "meta"):
-            raise no_ledger(path)
-        pairs = connection.execute("SELECT key, value FROM meta").fetchall()
-    except _OF_SQLITE as error:
-        raise unreadable(path, error) from None
-    try:
-        return {key: json.loads(value) for key, value in pairs}
-    except (TypeError, ValueError, RecursionError) as error:
-        raise damaged(path, f"its spec is no JSON, {error}") from None
-
-
-def check_structure(connection: sqlite3.Connection, path: Path, layout: Layout) -> None:
-    """Refuses a file whose pages do not fit together; a row may be lost there, or stand twice.
-
-    Raises:
-        LedgerError: If SQLite finds it so.
-    """
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise damaged(path, str(found))
-    listed = connection.execute(f"PRAGMA table_info({layout.table})").fetchall()
-    if not listed:
-        raise no_ledger(path)
-    lacking = [*layout.columns][len(listed) : len(layout.columns) - len(layout.added)]
-    if lacking:
-        raise damaged(path, f"its table {layout.table!r} lacks {', '.join(lacking)}")
-    for (_, name, kind, _, _, key), wanted in zip(listed, layout.columns.items(), strict=False):
-        declared = f"{kind} PRIMARY KEY" if key else kind
-        if name != wanted[0] or not wanted[1].startswith(declared):
-            raise damaged(path, f"its column {name!r} {declared} must be {' '.join(wanted)}")
-
-
-def check_row(
-    path: Path, layout: Layout, values: Sequence[Any], hash_of_spec: str, *, must: bool
-) -> None:
-    """Refuses a row that is not the one that was stored.
-
-    Args:
-        path: Of the file.
-        layout: Of its rows; one without checksums has nothing to compare.
-        values: All that stands in the row.
-        hash_of_spec: Of the run.
-        must: Whether the row had a checksum when it was stored; those of older versions had none.
-
-    Raises:
-        LedgerError: If the checksum is another.
-    """
-    if COLUMN not in layout.columns:
-        return
-    stored = values[-1] if len(values) == len(layout.columns) else None
-    if stored is None and not must:
-        return
-    try:
-        right = stored == checksum_of(layout.columns, values, hash_of_spec)
-    except (TypeError, ValueError):
-        right = False
-    if not right:
-        raise damaged(path, f"the row of input {values[0]!r} does not fit its checksum")
-
-
-def _must_have_checksums(connection: sqlite3.Connection, layout: Layout) -> bool:
-    """Whether the table was made with the column of checksums, and did not get it later."""
-    made = connection.execute(
-        "SELECT sql FROM sqlite_master WHERE name = ?", (layout.table,)
-    ).fetchone()
-    return made is not None and f'"{COLUMN}"' in str(made[0])  # a later one has no quotes
-
-
-def format_of(path: Path) -> str | None:
-    """The format that a ledger says it has; None if it says nothing.
-
-    Raises:
-        LedgerError: If the file is missing or is no ledger.
-    """
-    if not path.is_file():
-        raise LedgerError(f"no run at {str(path)!r}; write one with `radii certify`.")
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        found = _pairs(connection, path).get("format")
-    return found if isinstance(found, str) else None
-
-
-def check_format(path: Path, what: str, found: object, known: str) -> None:
-    """Refuses a format of another version, or of another kind of run.
-
-    Raises:
-        LedgerError: If the format found in the file is not the one known here.
-    """
-    if found == known:
-        return
-    writer = _WRITTEN_BY.get(str(found).partition("/")[0])
-    wanted = _WRITTEN_BY.get(known.partition("/")[0])
-    if writer and wanted and writer != wanted:
-        raise LedgerError(
-            f"{str(path)!r} holds a run of `{writer}`, where one of `{wanted}` is wanted; "
-            f"choose another file."
-        )
-    raise LedgerError(
-        f"{str(path)!r} has {what} format {found!r}, this version reads {known!r}; "
-        f"use the version of radii that wrote it."
-    )
-
-
-def may_be_sqlite(path: Path) -> bool:
-    """Whether a file is a SQLite database by its first bytes, or empty."""
-    with path.open("rb") as file:
-        return file.read(16) in (b"", b"SQLite format 3\0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radii.evaluation._sqlite import Layout
+from radii.evaluation._layout import Layout
 
 _KINDS = {"INTEGER": "int64", "REAL": "float64", "TEXT": "string"}
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from radii.evaluation import _exported, _sqlite
+from radii.evaluation import _exported, _stored
 from radii.evaluation._exported import Exported
 from radii.evaluation.attack_ledger import AttackLedger, AttackRow
 
@@ -71,5 +71,5 @@ def is_attack_run(path: Path | str) -> bool:
     if _exported.is_export(place):
         found = _exported.header_of(place)["meta"].get("format")
     else:
-        found = _sqlite.format_of(place)
+        found = _stored.format_of(place)
     return str(found).startswith("radii-attack/")

@@ -25,9 +25,10 @@ import numpy.typing as npt
 from radii.evaluation import _sqlite
 from radii.evaluation._checked import check_row, votes_of
 from radii.evaluation._faults import damaged
+from radii.evaluation._layout import Layout
 
 FORMAT = "radii-attack/1"
-_LAYOUT = _sqlite.Layout(
+_LAYOUT = Layout(
     format=FORMAT,
     table="attacks",
     columns={

@@ -65,5 +65,8 @@ def push_to_hub(
             )
         except Exception as error:  # of hub and transport; the transport's differ by version
             said = " ".join(str(error).split())[:_LONGEST]
-            raise RadiiError(f"the model hub does not take {repository!r}: {said}") from error
+            raise RadiiError(
+                f"the model hub does not take {repository!r}: {said}; check the name, and that the "
+                f"token may write there."
+            ) from error
     return str(commit)

@@ -28,10 +28,11 @@ import numpy as np
 from radii.evaluation import _sqlite
 from radii.evaluation._checked import check_row, pair_of, votes_of
 from radii.evaluation._faults import damaged
+from radii.evaluation._layout import Layout
 from radii.records import Certification, Claim, SoftVotes, Votes
 
 FORMAT = "radii-ledger/1"
-_LAYOUT = _sqlite.Layout(
+_LAYOUT = Layout(
     format=FORMAT,
     table="inputs",
     columns={

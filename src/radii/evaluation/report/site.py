@@ -11,7 +11,7 @@ from typing import Any
 from radii import rounding
 from radii._version import __version__
 from radii.errors import LedgerError, RadiiError
-from radii.evaluation._sqlite import may_be_sqlite
+from radii.evaluation._stored import may_be_sqlite
 from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import ENDINGS
 from radii.evaluation.report.attack_pictures import AttackPicture
