@@ -73,11 +73,17 @@ class Network:
     build: Callable[[], nn.Module]
 
 
-def _untrained(name: str, shape: tuple[int, ...]) -> Network:
+def _untrained(
+    name: str,
+    shape: tuple[int, ...],
+    num_classes: int = 10,
+    usual_batch: int = 400,
+    batches: tuple[int, ...] = (8, 16, 32, 64, 100, 200, 400),
+) -> Network:
     def build() -> nn.Module:
-        return initialise(ARCHITECTURES.build(name), shape, 10, seed=0).eval()
+        return initialise(ARCHITECTURES.build(name), shape, num_classes, seed=0).eval()
 
-    return Network(shape, 10, 400, (8, 16, 32, 64, 100, 200, 400), build)
+    return Network(shape, num_classes, usual_batch, batches, build)
 
 
 def _efficientnet_lite0() -> nn.Module:
@@ -98,6 +104,7 @@ NETWORKS = {
     "efficientnet-lite0": Network(
         (3, 224, 224), 1000, 64, (1, 2, 4, 8, 16, 64), _efficientnet_lite0
     ),
+    "resnet50": _untrained("resnet50", (3, 224, 224), 1000, 64, (1, 2, 4, 8, 16, 64)),
 }
 BATCHES_ELSEWHERE = (100, 400, 1000, 2000, 4000, 10_000)  # where it is no CPU
 

@@ -82,15 +82,14 @@ def test_the_ledger_holds_what_the_summary_says(attacked):
         assert sum(row.votes.values()) == 200
 
 
-def test_killed_in_the_middle_it_ends_as_an_undisturbed_run(base, tmp_path):
+def test_killed_in_the_middle_it_ends_as_an_undisturbed_run(radii, base, tmp_path):
     straight, broken = tmp_path / "straight.sqlite", tmp_path / "broken.sqlite"
     # 40 inputs, 2 at a time, from random starts.
     more = ("--attack", "pgd_l2:epsilon=2.0,steps=40,random_start=true", "--subset", "first:40")
     more = (*more, "--batch-inputs", 2)
 
     def run(out, *others):
-        line = command(*arguments(base, out, *more, *others))
-        return subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=300)
+        return radii(*arguments(base, out, *more, *others))
 
     process = subprocess.Popen(
         command(*arguments(base, broken, *more)),

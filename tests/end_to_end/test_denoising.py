@@ -95,11 +95,11 @@ def test_the_folder_is_a_base_classifier(denoised, base, radii_inside, tmp_path,
     assert "denoiser" not in done.stderr
 
 
-def test_killed_and_resumed_it_ends_with_the_same_weights(denoised, base, digits, tmp_path):
+def test_killed_and_resumed_it_ends_with_the_same_weights(radii, denoised, base, digits, tmp_path):
     out = tmp_path / "broken"
-    line = command("train", "--data", digits, "--base", base, *LINE, "--out", out, "--resume")
+    line = ("train", "--data", digits, "--base", base, *LINE, "--out", out, "--resume")
     process = subprocess.Popen(
-        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+        command(*line), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
     )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -110,7 +110,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(denoised, base, digits
     _, said = process.communicate()
     assert process.returncode == -signal.SIGKILL, said
     assert 1 <= len(metrics.read_text().splitlines()) < 4
-    done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=300)
+    done = radii(*line)
     assert done.returncode == 0, done.stderr
     told = [json.loads((folder / "model.json").read_text()) for folder in (out, denoised)]
     assert told[0] == told[1]
