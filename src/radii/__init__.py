@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from radii.models import load as load
     from radii.noise import Gaussian as Gaussian
     from radii.noise import GridGaussian as GridGaussian
+    from radii.noise import GridSplitting as GridSplitting
     from radii.noise import GridUniform as GridUniform
     from radii.noise import IidExponential as IidExponential
     from radii.noise import Laplace as Laplace
@@ -87,6 +88,7 @@ _HOMES = {
     "EmpiricalBernstein": "radii.bounds",
     "Gaussian": "radii.noise",
     "GridGaussian": "radii.noise",
+    "GridSplitting": "radii.noise",
     "GridUniform": "radii.noise",
     "Hoeffding": "radii.bounds",
     "Hybrid": "radii.bounds",

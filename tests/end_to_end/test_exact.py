@@ -76,14 +76,38 @@ def test_data_off_the_grid_are_refused_before_anything_starts(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("noise", ["laplace:b=0.5", "splitting:half_width=0.5"])
-def test_noise_without_an_exact_form_is_refused_by_name(
-    radii_inside: Radii, own: str, tmp_path: Path, noise: str
+def test_splitting_noise_is_drawn_exactly_and_verified(
+    radii_inside: Radii, own: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run.sqlite"
+    done = radii_inside(
+        *("certify", "--base", own, "--data", "mnist5k", "--noise", "splitting:half_width=0.5"),
+        *("--norm", "l1", *SMALL, "--exact", "--out", out),
+    )
+    assert done.returncode == 0, done.stderr
+    meta = Ledger(out).meta
+    assert meta["noise"] == "grid_splitting:half_width=0.5"
+    assert meta["domain"] == "inputs whose coordinates are all multiples of 1/255"
+    shown = noisy_copies(Ledger(out), load("mnist5k")[0][0], 0, 10) * 1020
+    assert np.abs(shown - shown.round()).max() < 1e-3
+    verified = radii_inside("verify", out, "--base", own, "--data", "mnist5k")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ("laplace:b=0.5", "gaussian, splitting, uniform to be drawn exactly, got laplace"),
+        ("splitting:half_width=0.25", "1/510 with levels=255, got 0.25; take 0.250980"),
+    ],
+)
+def test_noise_without_an_exact_form_is_refused(
+    radii_inside: Radii, own: str, tmp_path: Path, noise: str, message: str
 ) -> None:
     line = ("certify", "--base", own, "--data", "mnist5k", "--noise", noise, "--norm", "l1")
     done = radii_inside(*line, "--exact", "--out", tmp_path / "run.sqlite")
     assert done.returncode == 2
-    assert f"gaussian, uniform to be drawn exactly, got {noise.partition(':')[0]}" in done.stderr
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_cryptographic_generator_is_named_and_resumed(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import typing
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from radii.certificates._dimension import check_dim
 from radii.errors import NotCoveredError
 from radii.noise.base import NOISES, Noise
 from radii.records import ClassBounds, FloatArray, Norm
 from radii.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,17 @@ class Certificate(ABC):
     def domain(self) -> str | None:
         """Which points of the ball the radius is about, in words; None where it is all of them."""
         return self.noise.domain
+
+    def objection(self, x: Tensor) -> str | None:
+        """Why an input has no radius by this certificate, and what to do; None where it can.
+
+        Args:
+            x: `(*shape)` float32, to which the noise has no objection.
+
+        Returns:
+            The end of a sentence that begins with the input.
+        """
+        return None
 
     @abstractmethod
     def radius(self, bounds: ClassBounds) -> FloatArray:

@@ -24,7 +24,8 @@ class SplittingL1(Certificate):
     does with at most `r / (2 half_width)`, however the offsets depend on each other: A loses and B
     gains no more. Rounded down by a share of 1e-15.
 
-    For deterministic noise the ball holds the inputs on the grid of its levels and no others.
+    For noise whose cuts lie between the levels of a grid, enumerated or drawn, the ball holds the
+    inputs on that grid and no others.
 
     Reference:
         Levine and Feizi 2021, arXiv:2103.10834, Theorem 2; for pB of its own by the same proof.
@@ -41,14 +42,12 @@ class SplittingL1(Certificate):
 
     @property
     def domain(self) -> str | None:
-        """The grid of deterministic noise; see `Certificate.domain`."""
+        """The grid, if the cuts lie between its levels; see `Certificate.domain`."""
         if not self.noise.deterministic:
-            return None
+            return self.noise.domain
         return f"inputs whose coordinates are all multiples of 1/{self.noise.levels}"
 
     def radius(self, bounds: ClassBounds) -> FloatArray:
         """The certified radius; see `Certificate.radius`."""
-        outcomes = self.noise.num_outcomes
-        half_width = outcomes / (2 * self.noise.levels) if outcomes else self.noise.half_width
         gap = np.maximum(bounds.pA_lower - bounds.pB_upper, 0.0)
-        return half_width * gap * (1 - _MARGIN)
+        return self.noise.width / 2 * gap * (1 - _MARGIN)

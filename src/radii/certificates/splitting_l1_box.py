@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from radii.certificates.base import CERTIFICATES, Certificate
 from radii.noise.base import Noise
 from radii.noise.splitting import Splitting
 from radii.records import ClassBounds, FloatArray, Norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MARGIN = 1e-12
 
@@ -20,8 +23,9 @@ _MARGIN = 1e-12
 class SplittingL1Box(Certificate):
     """The r with `1 - (1 - 1/T)^j (1 - (r - j)/T) = (pA - pB)/2`, `T = 2 half_width`, j = floor(r).
 
-    The ball holds the points of `[0, 1]^d` only, and the input must be one of them. For `T > 1`
-    this is more than `splitting_l1` from radius 1 on; otherwise it is the same.
+    The ball holds the points of `[0, 1]^d` only, and the input must be one of them; for
+    `grid_splitting`, points of its grid. For `T > 1` this is more than `splitting_l1` from radius 1
+    on; otherwise it is the same.
 
     Proof: with independent offsets no coordinate changes its piece with probability
     `prod_i (1 - |delta_i| / T)`. Its logarithm is concave in delta, so in the part of the l1 ball
@@ -50,12 +54,24 @@ class SplittingL1Box(Certificate):
 
     @property
     def domain(self) -> str:
-        """The unit cube; see `Certificate.domain`."""
+        """The unit cube, and the grid if the noise has one; see `Certificate.domain`."""
+        if self.noise.domain is not None:
+            return f"{self.noise.domain} and lie in [0, 1]"
         return "inputs whose coordinates all lie in [0, 1]"
+
+    def objection(self, x: Tensor) -> str | None:
+        """Refuses inputs outside the unit cube; see `Certificate.objection`."""
+        outside = (x < 0) | (x > 1)
+        if not bool(outside.any()):
+            return None
+        return (
+            f"must lie in [0, 1] for splitting_l1_box, got {float(x[outside][0])!r}; scale the "
+            f"inputs or take the certificate splitting_l1"
+        )
 
     def radius(self, bounds: ClassBounds) -> FloatArray:
         """The certified radius; see `Certificate.radius`."""
-        width = 2 * self.noise.half_width
+        width = self.noise.width
         lost = np.maximum(bounds.pA_lower - bounds.pB_upper, 0.0) / 2
         if width <= 1:
             return width * lost * (1 - _MARGIN)

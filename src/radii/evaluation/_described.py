@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from radii.certificates import Certificate
 from radii.data import Dataset
 from radii.errors import DataError
 from radii.evaluation.seeds import training_of
 from radii.models import Base
+from radii.noise import Noise
 from radii.provenance import git_revision, versions
 from radii.records import IntArray
 from radii.smoothing import SmoothedClassifier
@@ -19,12 +22,16 @@ _LOOKED_AT = 100  # inputs, or up to twice as many
 
 
 def check_fit(
-    smoothed: SmoothedClassifier, base: Base, dataset: Dataset, indices: IntArray
+    smoothed: SmoothedClassifier,
+    base: Base,
+    dataset: Dataset,
+    indices: IntArray,
+    certificate: Certificate | None = None,
 ) -> None:
-    """Refuses inputs and labels that the base classifier was not made for.
+    """Refuses inputs and labels that the base classifier or the certificate was not made for.
 
     Raises:
-        DataError: If shapes or classes differ.
+        DataError: If shapes or classes differ, or an input has an objection against it.
     """
     shape, given = smoothed.input_shape, dataset.input_shape
     if shape is not None and shape != given:
@@ -32,8 +39,8 @@ def check_fit(
             f"inputs of {dataset.reference} must have shape {shape}, "
             f"which the base classifier takes, got {given}."
         )
-    if smoothed.noise.domain is not None:
-        _check_noise(smoothed, dataset, indices)
+    about = [smoothed.noise, certificate]
+    _check_domain([each for each in about if each and each.domain], dataset, indices)
     labels = dataset.labels[indices]
     outside = (labels < 0) | (labels >= smoothed.num_classes)
     if outside.any():
@@ -59,10 +66,15 @@ def _check_names(base: Base, dataset: Dataset) -> None:
     )
 
 
-def _check_noise(smoothed: SmoothedClassifier, dataset: Dataset, indices: IntArray) -> None:
+def _check_domain(
+    about: Sequence[Noise | Certificate], dataset: Dataset, indices: IntArray
+) -> None:
     """Looks at some inputs before the run begins; each is looked at again when its turn comes."""
+    if not about:
+        return
     for index in indices[:: max(1, len(indices) // _LOOKED_AT)]:
-        objection = smoothed.noise.objection(dataset[int(index)][0])
+        x = dataset[int(index)][0]
+        objection = next(filter(None, (each.objection(x) for each in about)), None)
         if objection is not None:
             raise DataError(f"input {index} of {dataset.reference} {objection}.")
 

@@ -179,7 +179,7 @@ class Run:
         plan = self.plan.under(self.smoothed.noise)
         plan.check(self.smoothed.num_classes, self.smoothed.vote)
         indices = self.subset.indices(len(self.dataset))
-        check_fit(self.smoothed, self.base, self.dataset, indices)
+        check_fit(self.smoothed, self.base, self.dataset, indices, chosen)
         if plan.seed is None and path is not None and _holds_run(path):
             plan = replace(plan, seed=Ledger(path).meta.get("seed"))
         return plan.seeded(self.smoothed.rng), chosen, indices

@@ -6,6 +6,7 @@ from radii.noise.base import Noise as Noise
 from radii.noise.exact import exact_form as exact_form
 from radii.noise.gaussian import Gaussian as Gaussian
 from radii.noise.grid_gaussian import GridGaussian as GridGaussian
+from radii.noise.grid_splitting import GridSplitting as GridSplitting
 from radii.noise.grid_uniform import GridUniform as GridUniform
 from radii.noise.iid_exponential import IidExponential as IidExponential
 from radii.noise.laplace import Laplace as Laplace

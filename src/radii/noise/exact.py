@@ -11,8 +11,10 @@ from radii.noise.base import NOISES, Noise
 def exact_form(noise: Noise) -> Noise:
     """The noise that is drawn as whole numbers, for 8-bit images; itself if it is one already.
 
+    So is noise that is enumerated.
+
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or none with these parameters.
 
     Example:
         >>> from radii.noise import Gaussian
@@ -24,11 +26,8 @@ def exact_form(noise: Noise) -> Noise:
     name = NOISES.name_of(noise)
     if noise.exact_name is None:
         exact = [each for each in NOISES.names() if NOISES[each].exact_name is not None]
-        raise ValueError(
-            f"noise must be one of {', '.join(exact)} to be drawn exactly, got {name}; splitting "
-            f"is exact with deterministic=true"
-        )
-    described: Any = noise
-    values = {field.name: getattr(noise, field.name) for field in fields(described)}
-    made: Noise = NOISES[noise.exact_name](**values)
+        raise ValueError(f"noise must be one of {', '.join(exact)} to be drawn exactly, got {name}")
+    kind: Any = NOISES[noise.exact_name]
+    given = [field.name for field in fields(kind) if hasattr(noise, field.name)]
+    made: Noise = kind(**{name: getattr(noise, name) for name in given})
     return made

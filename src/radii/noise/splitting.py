@@ -33,7 +33,8 @@ class Splitting(Noise):
     levels, so there are `2 half_width levels` offsets, a whole number, and one shared offset
     decides all coordinates: each adds to it a constant of its own, fixed for ever. All are
     enumerated. The guarantee is then about inputs on the grid, and fails for others. Where it is
-    drawn from, as in training, inputs are rounded to the grid first.
+    drawn from, as in training, inputs are rounded to the grid first. `grid_splitting` has such cuts
+    and independent offsets, which are drawn.
 
     Reference:
         Levine and Feizi 2021, arXiv:2103.10834, Theorem 2 and section 4.
@@ -54,6 +55,7 @@ class Splitting(Noise):
         {"half_width": 1.25},
         {"half_width": 0.5, "deterministic": True},
     )
+    exact_name: ClassVar[str | None] = "grid_splitting"
 
     def __post_init__(self) -> None:
         if not 0 < self.half_width < math.inf:
@@ -66,13 +68,7 @@ class Splitting(Noise):
                     f"levels belongs to deterministic=true, got {self.levels!r}; leave it out"
                 )
             return
-        exact = 2 * self.half_width * self.levels
-        whole = max(round(exact), 1)
-        if abs(exact - whole) > 1e-9 * whole:
-            raise ValueError(
-                f"half_width must be a multiple of 1/{2 * self.levels} with levels={self.levels}, "
-                f"got {self.half_width!r}; take {whole / (2 * self.levels)!r}"
-            )
+        whole = levels_to_a_piece(self.half_width, self.levels)
         if whole > _MOST_OUTCOMES:
             raise ValueError(
                 f"2 half_width levels must be at most {_MOST_OUTCOMES}, got {whole}; "
@@ -82,7 +78,13 @@ class Splitting(Noise):
     @property
     def num_outcomes(self) -> int | None:
         """`2 half_width levels`, if it is deterministic."""
-        return max(round(2 * self.half_width * self.levels), 1) if self.deterministic else None
+        return levels_to_a_piece(self.half_width, self.levels) if self.deterministic else None
+
+    @property
+    def width(self) -> float:
+        """Of a piece: `2 half_width`, rounded to whole levels where a piece consists of such."""
+        count = self.num_outcomes
+        return 2 * self.half_width if count is None else count / self.levels
 
     def apply(self, x: Tensor, *, generator: torch.Generator, out: Tensor | None = None) -> Tensor:
         """Each row under offsets of its own; see `Noise.apply`."""
@@ -93,7 +95,7 @@ class Splitting(Noise):
             width = 2 * self.half_width
             offset = out.uniform_(generator=generator)
             low = (x / width).sub_(offset).floor_().add_(offset).mul_(width)
-            return _middle(low, width, out)
+            return middle(low, width, 1, out)
         shared = torch.randint(count, (len(x),), generator=generator, device=x.device)
         return self._pieces((x * self.levels).round_(), shared, count, out)
 
@@ -128,12 +130,28 @@ class Splitting(Noise):
         offset = (shared[:, None] + own).remainder_(count).to(torch.float32)
         cut = out.copy_(offset.view(level.shape)).add_(0.5)
         low = level.sub_(cut).div_(count).floor_().mul_(count).add_(cut).div_(self.levels)
-        return _middle(low, count / self.levels, out)
+        return middle(low, count / self.levels, 1, out)
 
 
-def _middle(low: Tensor, width: float, out: Tensor) -> Tensor:
-    """The middle of what of `[low, low + width)` lies within [0, 1]; overwrites both tensors."""
-    torch.add(low, width, out=out).clamp_(max=1)
+def levels_to_a_piece(half_width: float, levels: int) -> int:
+    """`2 half_width levels`, a whole number.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    exact = 2 * half_width * levels
+    whole = max(round(exact), 1)
+    if abs(exact - whole) > 1e-9 * whole:
+        raise ValueError(
+            f"half_width must be a multiple of 1/{2 * levels} with levels={levels}, "
+            f"got {half_width!r}; take {whole / (2 * levels)!r}"
+        )
+    return whole
+
+
+def middle(low: Tensor, width: float, top: float, out: Tensor) -> Tensor:
+    """The middle of what of `[low, low + width)` lies within [0, top]; overwrites both tensors."""
+    torch.add(low, width, out=out).clamp_(max=top)
     return out.add_(low.clamp_(min=0)).mul_(0.5)
 
 

@@ -134,7 +134,7 @@ class Service:
         if final.stops_early:
             final.course(chosen)  # refuses what could claim nothing, and is kept
         assert final.seed is not None
-        inputs, seed = self._taken(x), final.seed
+        inputs, seed = self._taken(x, chosen), final.seed
         expired = None if deadline is None else deadline.passed
 
         def make() -> Question[Certification]:
@@ -169,8 +169,8 @@ class Service:
     ) -> None:
         self.close(cancel=error is not None)
 
-    def _taken(self, x: Inputs) -> Tensor:
+    def _taken(self, x: Inputs, *about: Certificate) -> Tensor:
         """A checked copy of an input, which the caller's later changes do not reach."""
         tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.array(x))
         noise = self._smoothed.noise
-        return checked("the input", tensor, self._shape, tensor.device, noise).clone()
+        return checked("the input", tensor, self._shape, tensor.device, noise, *about).clone()

@@ -139,7 +139,7 @@ class SmoothedClassifier:
         plan = plan.under(self.noise).seeded(self.rng)
         plan.check(self.num_classes, self.vote)
         return algorithms.certify(
-            self.sampler(plan, on_draws), self._moved(inputs), plan, chosen, deadline
+            self.sampler(plan, on_draws), self._moved(inputs, chosen), plan, chosen, deadline
         )
 
     def votes_each(
@@ -352,24 +352,30 @@ class SmoothedClassifier:
                 )
         return (tensor[None] if single else tensor), single
 
-    def _moved(self, inputs: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-        """Inputs as float32 on the device, checked."""
+    def _moved(
+        self, inputs: Iterable[tuple[int, Tensor]], *about: Certificate
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Inputs as float32 on the device, checked, also for what is to be said about them."""
         device = self.resolve_device()
         shape = self.input_shape
         for index, x in inputs:
             shape = shape or tuple(x.shape)
-            yield index, checked(f"input {index}", x, shape, device, self.noise)
+            yield index, checked(f"input {index}", x, shape, device, self.noise, *about)
 
 
 def checked(
-    what: str, x: Tensor, shape: tuple[int, ...], device: torch.device, noise: Noise
+    what: str,
+    x: Tensor,
+    shape: tuple[int, ...],
+    device: torch.device,
+    *about: Noise | Certificate,
 ) -> Tensor:
-    """An input as float32 on the device.
+    """An input as float32 on the device, to which none of what is to be said of it objects.
 
     Raises:
         TypeError: If it is not floating point.
         ValueError: If it has another shape, no elements, or elements that are not finite, or if
-            the noise does not stand for it.
+            there is an objection.
     """
     if not x.is_floating_point():
         raise TypeError(
@@ -383,7 +389,8 @@ def checked(
     moved = x.detach().to(device, torch.float32)
     if not bool(moved.isfinite().all()):
         raise ValueError(f"{what} must be finite, got NaN or infinity in it")
-    objection = noise.objection(moved)
-    if objection is not None:
-        raise ValueError(f"{what} {objection}")
+    for each in about:
+        objection = each.objection(moved)
+        if objection is not None:
+            raise ValueError(f"{what} {objection}")
     return moved

@@ -8,11 +8,13 @@ import math
 import mpmath
 import numpy as np
 import pytest
+import torch
 
 from radii.certificates import SplittingL1, SplittingL1Box, UniformL1, covering, find
 from radii.errors import NotCoveredError
 from radii.noise import Splitting, Uniform
 from radii.records import ClassBounds
+from radii.smoothing import SamplingPlan, SmoothedClassifier
 
 PROBABILITIES = np.array([0.5 + 1e-9, 0.51, 0.6, 0.75, 0.9, 0.99, 1 - 1e-6, 1 - 1e-12, 1.0])
 
@@ -79,3 +81,18 @@ def test_the_box_does_not_cover_one_shared_offset() -> None:
     with pytest.raises(NotCoveredError, match="splitting_l1"):
         find(noise, "l1", "splitting_l1_box")
     assert isinstance(find(Splitting(2.0), "l1"), SplittingL1)
+
+
+def test_inputs_outside_the_box_are_refused() -> None:
+    smoothed = SmoothedClassifier(lambda x: (x[:, 0] > 0.3).long(), Splitting(1.0), 2)
+    plan = SamplingPlan(n=100, seed=1)
+
+    def certify(x: list[float], name: str) -> float:
+        return smoothed.certify(torch.tensor(x), plan, norm="l1", certificate=name).radius
+
+    certify([0.0, 1.0], "splitting_l1_box")
+    for x, said in (([0.5, 1.25], "1.25"), ([-0.25, 0.0], "-0.25")):
+        certify(x, "splitting_l1")
+        words = rf"input 0 must lie in \[0, 1\] for splitting_l1_box, got {said}; scale"
+        with pytest.raises(ValueError, match=words):
+            certify(x, "splitting_l1_box")

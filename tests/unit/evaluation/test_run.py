@@ -12,7 +12,7 @@ from radii.errors import BaseClassifierError, DataError, LedgerError, PlanError
 from radii.evaluation import Ledger, Run
 from radii.evaluation.run import noisy_copies
 from radii.models import Base, Compiled, InPrecision
-from radii.noise import Gaussian, Generators, Stream
+from radii.noise import Gaussian, Generators, Splitting, Stream
 from radii.records import Counts
 from radii.smoothing import SamplingPlan, SmoothedClassifier, decide
 from radii.stopping import AtRadius, Never, Precision
@@ -41,6 +41,19 @@ def rows_of(path):
         (r.index, r.label, r.prediction, r.radius, r.pA_lower, r.pB_upper, r.n0_votes, r.n_votes)
         for r in Ledger(path).rows()
     ]
+
+
+def test_inputs_that_the_certificate_is_not_about_are_refused_before_the_run(tmp_path):
+    made = run()
+    made = replace(
+        made,
+        smoothed=replace(made.smoothed, noise=Splitting(1.0)),
+        norm="l1",
+        certificate="splitting_l1_box",
+    )
+    with pytest.raises(DataError, match=r"input 0 of toy@test must lie in \[0, 1\]"):
+        made.certify(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class InterruptedRun(Exception):  # noqa: N818

@@ -42,6 +42,7 @@ def _closed(
 
 
 _NORMAL, _CUBE = ("gaussian", "grid_gaussian"), ("uniform", "grid_uniform")
+_PIECES = ("splitting", "grid_splitting")
 _SIGMA = {"sigma": "", "levels": "255"}
 _B = {"b": ""}
 _WIDTH = {"half_width": "", "levels": "255"}
@@ -71,8 +72,8 @@ _LAWS: dict[str, Law] = {
     "uniform_l1": Law(_CUBE, _WIDTH, _closed(families.uniform_l1)),
     "uniform_linf": Law(_CUBE, _WIDTH, _closed(families.uniform_linf)),
     "uniform_ball_l2": Law(("uniform_ball",), {"radius": ""}, families.uniform_ball),
-    "splitting_l1": Law(("splitting",), _SPLIT, _closed(families.splitting)),
-    "splitting_l1_box": Law(("splitting",), _SPLIT, families.splitting_box),
+    "splitting_l1": Law(_PIECES, _SPLIT, _closed(families.splitting)),
+    "splitting_l1_box": Law(_PIECES, _SPLIT, families.splitting_box),
     "pareto_l1": Law(("pareto",), {"scale": "", "a": ""}, _closed(families.pareto)),
     "iid_exponential_l1": Law(("iid_exponential",), _POWER, _closed(families.exponential)),
 }
@@ -102,6 +103,8 @@ def radius_of(
     said = given(parameters, law.defaults)
     if name not in law.noises or said is None or "" in said.values():
         return None
+    if name == "grid_splitting":
+        said["deterministic"] = "true"  # as far as its pieces go: they consist of whole levels
 
     def slack(radius: float, pA: float, pB: float) -> Real:
         if radius == 0:
