@@ -10,7 +10,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test test-slow simulate lint docs bench clean
 
 demo: .venv/installed
 	$(BIN)/radii demo --out demo
@@ -21,6 +21,10 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest -m slow
+
+# Every night: a million certifications whose radius is known, counted where they are wrong.
+simulate: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tools/simulate.py --certifications 1000000 --jobs 2
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

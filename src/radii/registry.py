@@ -12,11 +12,13 @@ import importlib
 import inspect
 import itertools
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from radii.errors import UnknownNameError, did_you_mean
@@ -37,6 +39,12 @@ class Entry:
 
 
 _REGISTRIES: dict[type, Registry[Any]] = {}
+
+
+@lru_cache(maxsize=64)
+def _plugins(kind: str, path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of a kind; looking for them reads every package installed on the path."""
+    return entry_points(group=f"radii.{kind}")
 
 
 class Registry(Generic[T]):
@@ -74,14 +82,14 @@ class Registry(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """Every name, sorted, those of installed plug-ins included."""
         importlib.import_module(self._package)
-        plugins = {point.name for point in entry_points(group=f"radii.{self.kind}")}
+        plugins = _plugins(self.kind, tuple(sys.path)).names
         return tuple(sorted(self._classes.keys() | plugins))
 
     def __getitem__(self, name: str) -> type[T]:
         if name not in self._classes:
             importlib.import_module(self._package)
         if name not in self._classes:
-            for point in entry_points(group=f"radii.{self.kind}", name=name):
+            for point in _plugins(self.kind, tuple(sys.path)).select(name=name):
                 loaded = point.load()
                 if isinstance(loaded, type):
                     self._classes.setdefault(name, loaded)
