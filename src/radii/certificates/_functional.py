@@ -18,6 +18,7 @@ from radii.records import ClassBounds, FloatArray
 _LEAST = 1.2e-16  # probabilities below it are taken as this
 _TABLED = 1e-19  # least probability in a table, so that its end is never used
 _MARGIN = 1e-6  # share by which radii are lowered at least
+_ROUNDING = 2e-15  # relative error of a Laplace quantile, and more
 _SHORTEST = 1e-5  # first node, as a share of the last
 _SHORT_MARGIN = 1e-2  # share by which radii below the first node are lowered
 _STEEPEST = 8.0  # of a power law below the first node
@@ -116,5 +117,7 @@ def _laplace_radius(law: ShiftLaw, bounds: ClassBounds) -> FloatArray:
     pA = np.clip(bounds.pA_lower, 1e-300, 1 - _LEAST)
     pB = np.clip(bounds.pB_upper, _LEAST, 1)
     leads = bounds.pA_lower > bounds.pB_upper
-    gap = quantile(law, pA) - quantile(law, np.where(leads, pB, pA))
+    top, other = quantile(law, pA), quantile(law, np.where(leads, pB, pA))
+    # Each is moved against the radius by more than its rounding, which counts next to a tie.
+    gap = top - other - _ROUNDING * (np.abs(top) + np.abs(other))
     return np.asarray(np.maximum(gap, 0) / 2 * (1 - _MARGIN))

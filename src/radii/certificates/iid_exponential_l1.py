@@ -15,6 +15,7 @@ from radii.noise.iid_exponential import IidExponential
 from radii.records import ClassBounds, FloatArray, Norm
 
 _MARGIN = 1e-12
+_LEAST = 1e-290  # below it the inverse is not asked
 _DROP = 40  # exp(-40) of the first term of a series counts as 0
 _BERNOULLI = bernoulli(24) / np.array([math.factorial(n) for n in range(25)], np.float64)
 
@@ -60,9 +61,10 @@ class IidExponentialL1(Certificate):
 def _quantile(q: FloatArray, k: float) -> FloatArray:
     """The t with `P(z > t) = q` for one coordinate of scale 1, q in [0, 1/2]."""
     inner = 1 - 2 * q
-    found: FloatArray = np.power(_inverse(1 / k, inner, 2 * q), 1 / k)
-    # The density is largest at 0, and inverse functions underflow near there.
-    return np.maximum(found, inner * math.gamma(1 + 1 / k))
+    power = _inverse(1 / k, inner, 2 * q)
+    # The density is largest at 0. Near there inverse functions underflow, and lose digits before.
+    found: FloatArray = np.where(power > _LEAST, np.power(power, 1 / k), 0)
+    return np.maximum(found, inner * math.gamma(1 + 1 / k) * (1 - 2.0**-50))
 
 
 def _slab_integral(q: FloatArray, k: float) -> FloatArray:

@@ -88,7 +88,9 @@ class _Law:
             rising = -np.log1p(-np.minimum(slope * loss, 1)) / slope
             # Below the least mass of the table Psi(p) is at most dim p, and equal for p < 2^-dim.
             near = -np.log1p(-np.minimum((tail - q) / tail, 0.5))
-            last = np.where(q < tail / 2, np.log(tail / q), near) / self.dim
+            normal = np.maximum(q, np.finfo(np.float64).tiny)  # or the quotient overflows
+            far = np.log(tail / normal) + (np.log(normal) - np.log(q))
+            last = np.where(q < tail / 2, far, near) / self.dim
         inner = np.where(slope == 0, loss, rising)
         ends = np.append(np.inf, self.done)[above]
         inner = np.minimum(self.done[above] + inner, ends)

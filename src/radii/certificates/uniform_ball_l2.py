@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import beta, betaincinv
 
 from radii.certificates._dimension import check_dim
 from radii.certificates.base import CERTIFICATES, Certificate
@@ -14,6 +14,8 @@ from radii.noise.uniform_ball import UniformBall
 from radii.records import ClassBounds, FloatArray, Norm
 
 _MARGIN = 1e-12
+_LEAST = 1e-290  # below it the inverse is not asked
+_BETA_MARGIN = 1e-9  # SciPy's beta is off by up to 2e-10
 
 
 @CERTIFICATES.register("uniform_ball_l2")
@@ -47,5 +49,9 @@ class UniformBallL2(Certificate):
     def radius(self, bounds: ClassBounds) -> FloatArray:
         """The certified radius; see `Certificate.radius`."""
         gap = np.maximum(bounds.pA_lower - bounds.pB_upper, 0.0)
-        share: FloatArray = np.sqrt(betaincinv(0.5, (self.dim + 1) / 2, gap / 2))
+        half = (self.dim + 1) / 2
+        square = betaincinv(0.5, half, gap / 2)
+        # The inverse ends at 2e-308. Below, the share is that of its tangent at 0, which is less.
+        tangent = gap / 4 * beta(0.5, half) * (1 - _BETA_MARGIN)
+        share: FloatArray = np.where(square > _LEAST, np.sqrt(square), tangent)
         return 2 * self.noise.radius * share * (1 - _MARGIN)

@@ -19,25 +19,35 @@ def linf(pA: Real, pB: Real, said: Mapping[str, str], dim: int | None) -> Real:
 
 def kl(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
     """`sigma sqrt(-2 ln(1 - (sqrt pA - sqrt pB)^2))`: Dvijotham et al. 2020."""
-    return _sigma(said) * MP.sqrt(-2 * MP.log(1 - (MP.sqrt(pA) - MP.sqrt(pB)) ** 2))
+    return _sigma(said) * MP.sqrt(2 * minus_log_rest(pA, pB, MP.sqrt(pA * pB)))
+
+
+def minus_log_rest(pA: Real, pB: Real, mean: Real) -> Real:
+    """`-ln(1 - pA - pB + 2 mean)`, mean one of pA and pB, with all digits at both ends."""
+    rest = (1 - pA) + (2 * mean - pB)
+    if rest <= 0:
+        return MP.inf
+    return -MP.log(rest) if rest < 0.5 else -MP.log1p((mean - pA) + (mean - pB))
 
 
 def hellinger(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
     """`2 sigma sqrt(-ln(1 - (sqrt pA - sqrt pB)^2 / 2))`: Dvijotham et al. 2020."""
-    return 2 * _sigma(said) * MP.sqrt(-MP.log(1 - (MP.sqrt(pA) - MP.sqrt(pB)) ** 2 / 2))
+    return 2 * _sigma(said) * MP.sqrt(-MP.log1p(-((MP.sqrt(pA) - MP.sqrt(pB)) ** 2) / 2))
 
 
 def chi_square(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
     """`sigma sqrt(ln(1 + (pA-pB)^2 / (pA+pB - (pA-pB)^2)))`: Dvijotham et al. 2020."""
     gap = (pA - pB) ** 2
-    rest = pA + pB - gap
-    return _sigma(said) * MP.sqrt(MP.log(1 + gap / rest)) if rest > 0 else MP.inf
+    rest = pA * (1 - pA) + pB * (1 - pB) + 2 * pA * pB
+    return _sigma(said) * MP.sqrt(MP.log1p(gap / rest)) if rest > 0 else MP.inf
 
 
 def total_variation(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
     """`2 sigma Phi^-1(1/2 + (pA - pB)/4)`: Dvijotham et al. 2020."""
     up = (pA - pB) / 4
-    return 2 * _sigma(said) * quantile(number(0.5) + up, number(0.5) - up)
+    if up > 0.1:
+        return 2 * _sigma(said) * quantile(number(0.5) + up, number(0.5) - up)
+    return 2 * _sigma(said) * MP.sqrt(2) * MP.erfinv(2 * up)  # with all its digits near 0
 
 
 def renyi(r: Real, pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
@@ -49,8 +59,7 @@ def renyi(r: Real, pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -
             mean = MP.sqrt(pA * pB)
         else:
             mean = ((pA**order + pB**order) / 2) ** (1 / order) if pB > 0 else number(0)
-        rest = 1 - pA - pB + 2 * mean
-        return -2 / a * MP.log(rest) if rest > 0 else MP.inf
+        return 2 / a * minus_log_rest(pA, pB, mean)
 
     def slack(*, rough: bool) -> Real:
         best = MP.sqrt(largest(square, 0.25, 4, rough=rough)) * _sigma(said)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
+from radii.verification.independent import gaussian
 from radii.verification.independent.numbers import MP, Real, largest, number
+
+_RAREST = MP.mpf(10) ** -380  # probabilities below it are left out
 
 
 def half_gap(pA: Real, pB: Real, tail: Callable[[Real], Real]) -> Real:
@@ -29,9 +34,15 @@ def pixeldp(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
 
 def teng(pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
     """`max(b/2 ln(pA / pB), -b ln(1 - pA + pB))`: Teng et al. 2019."""
-    rest = 1 - pA + pB
-    other = -_b(said) * MP.log(rest) if rest > 0 else MP.inf
-    return max(pixeldp(pA, pB, said, None), other)
+    return max(pixeldp(pA, pB, said, None), _b(said) * minus_log_rest(pA, pB))
+
+
+def minus_log_rest(pA: Real, pB: Real) -> Real:
+    """`-ln(1 - pA + pB)` with all digits at both ends."""
+    rest = (1 - pA) + pB
+    if rest <= 0:
+        return MP.inf
+    return -MP.log(rest) if rest < 0.5 else -MP.log1p(pB - pA)
 
 
 def renyi(r: Real, pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -> Real:
@@ -41,8 +52,7 @@ def renyi(r: Real, pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -
     around; both sides are compared, and no root is needed. The limit of large orders is closed.
     """
     t = r / _b(said)
-    rest = 1 - pA + pB
-    limit = -MP.log(rest) if rest > 0 else MP.inf
+    limit = minus_log_rest(pA, pB)
     if t <= limit:
         return (limit - t) / t if not MP.isinf(limit) else number(0)
     if pB <= 0:
@@ -52,71 +62,90 @@ def renyi(r: Real, pA: Real, pB: Real, said: Mapping[str, str], _: int | None) -
         a = 1 / share
         order = 1 - a
         mean = ((pA**order + pB**order) / 2) ** (1 / order)
-        left = 1 - pA - pB + 2 * mean
-        reach = -MP.log(left)
-        rise = a / (2 * a - 1) * MP.exp((a - 1) * t)
-        fall = (a - 1) / (2 * a - 1) * MP.exp(-a * t)
-        return (reach - MP.log(rise + fall) / (a - 1)) / reach
+        reach = gaussian.minus_log_rest(pA, pB, mean)
+        return (reach - _divergence(a, t)) / reach if reach > 0 else number(-1)
 
     ends = (1e-6, 1 - 1e-6)
     found = largest(ahead, *ends, rough=True)
     return found if found >= 0 else largest(ahead, *ends, rough=False)
 
 
+def _divergence(a: Real, t: Real) -> Real:
+    """`1/(a-1) ln(a/(2a-1) exp((a-1) t) + (a-1)/(2a-1) exp(-a t))`, with all digits near 0."""
+    if a * t > 0.01:
+        rise, fall = a * MP.exp((a - 1) * t), (a - 1) * MP.exp(-a * t)
+        return MP.log((rise + fall) / (2 * a - 1)) / (a - 1)
+    excess, up, down, n = number(0), a * (a - 1) * t, (1 - a) * a * t, 1
+    while n < 30:  # the terms of first order cancel
+        n += 1
+        up, down = up * (a - 1) * t / n, -down * a * t / n
+        excess += up + down
+    return MP.log1p(excess / (2 * a - 1)) / (a - 1)
+
+
 def linf(pA: Real, pB: Real, said: Mapping[str, str], dim: int | None) -> Real:
     """`1/2 integral of dp / Psi(p)`: Yang et al. 2020, with the exact binomial tails."""
     assert dim is not None
-    return _b(said) * half_gap(pA, pB, lambda q: _integral(dim, q))
+    return _b(said) * half_gap(pA, pB, lambda q: integral(dim, q))
 
 
-def _integral(dim: int, q: Real) -> Real:
+def integral(dim: int, q: Real) -> Real:
     """The integral of `dp / Psi(p)` from q to 1/2, Psi the mean of 2K - dim over the top p of it.
 
-    Psi is linear between the tails `P(K >= j)`, where it has the slope `2j - dim` for the mass
-    between j + 1 and j, so each piece is a logarithm.
+    Psi is linear between the tails `P(K >= j)`, where it is `j P(K = j)`, so each piece is a
+    logarithm.
     """
-    if q <= 0:
-        return MP.inf
-    total = number(0)
-    upper = number(0.5)
-    for tail, growth, slope in _pieces(dim):
-        # From `tail`, where Psi is `growth`, up to `upper`, Psi rises by `slope`.
-        start = max(tail, q)
-        at = growth + slope * (start - tail)
-        top = growth + slope * (upper - tail)
-        if start < upper:
-            total += (upper - start) / at if slope == 0 else MP.log(top / at) / slope
-        if q >= tail:
-            return total
-        upper = tail
-    # Above the last j there is no mass: Psi(p) = dim p.
-    return total + MP.log(upper / q) / dim
+    if q <= 0 or q >= 0.5:
+        return MP.inf if q <= 0 else number(0)
+    nodes = _nodes(dim)
+    i = bisect_left(nodes.masses, q)  # the least mass that is not below q
+    slope = nodes.slopes[i]
+    if slope == 0:  # next to one half, for an even dim
+        return (number(0.5) - q) / nodes.growths[i]
+    below, growth = (nodes.masses[i - 1], nodes.growths[i - 1]) if i else (0, 0)
+    return nodes.done[i] + MP.log(nodes.growths[i] / (growth + slope * (q - below))) / slope
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Where Psi bends, for masses up to 1/2.
+
+    Attributes:
+        masses: Rising, the last one 1/2.
+        growths: Psi there.
+        slopes: Of Psi below each mass.
+        done: The integral of `dp / Psi(p)` from each mass to 1/2.
+    """
+
+    masses: list[Real]
+    growths: list[Real]
+    slopes: list[int]
+    done: list[Real]
 
 
 @lru_cache(maxsize=8)
-def _pieces(dim: int) -> list[tuple[Real, Real, int]]:
-    """For j from the middle outwards: `P(K >= j + 1)`, Psi there, and the slope of Psi above it."""
-    first = (dim + 1) // 2
+def _nodes(dim: int) -> _Nodes:
+    """Without tails below 1e-380, which are no floats."""
+    first = dim // 2 + 1  # the least j with 2j > dim
     chance = MP.binomial(dim, first) / MP.mpf(2) ** dim  # P(K = j)
-    # For even dim half of the mass at dim/2 lies above the median, where 2K - dim is 0.
-    beyond = number(0.5) - (chance / 2 if dim % 2 == 0 else chance)
-    growth = _mean_beyond(dim, first)
-    found = []
-    j = first
-    while j < dim and beyond > 0:
-        found.append((beyond, growth, 2 * j - dim))
-        j += 1
-        chance = chance * (dim - j + 1) / j
-        beyond -= chance
-        growth -= (2 * j - dim) * chance
-        if beyond < MP.mpf(10) ** -30:  # cancelled; no bound is as near to 1
+    chances = []
+    for j in range(first, dim + 1):
+        if chance < _RAREST:
             break
-    return found
-
-
-def _mean_beyond(dim: int, j: int) -> Real:
-    """The mean of 2K - dim over K > j: `(j + 1) P(K = j + 1)`."""
-    return (j + 1) * MP.binomial(dim, j + 1) / MP.mpf(2) ** dim
+        chances.append(chance)
+        chance = chance * (dim - j) / (j + 1)
+    masses, growths, slopes, beyond = [], [], [], number(0)
+    for j in range(first + len(chances) - 1, first - 1, -1):
+        beyond += chances[j - first]
+        masses.append(beyond)
+        growths.append(j * chances[j - first])
+        slopes.append(2 * j - dim)
+    done = [(number(0.5) - masses[-1]) / growths[-1]]
+    for i in range(len(masses) - 1, 0, -1):
+        done.append(done[-1] + MP.log(growths[i] / growths[i - 1]) / slopes[i])
+    done.reverse()
+    masses.append(number(0.5))
+    return _Nodes(masses, [*growths, growths[-1]], [*slopes, 0], [*done, number(0)])
 
 
 def _b(said: Mapping[str, str]) -> Real:
