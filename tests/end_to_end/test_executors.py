@@ -67,6 +67,7 @@ def test_rows_are_those_of_serial(base, tmp_path, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*script_method.* is deprecated:DeprecationWarning")
 def test_rows_of_a_compiled_classifier_are_those_of_serial(base, tmp_path):
     kind = (*KINDS["early"], "--compile", "on")
     straight = certify(base, tmp_path / "serial", *kind)
