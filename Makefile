@@ -10,7 +10,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo test test-slow simulate digits lint docs bench clean
+.PHONY: demo test test-slow simulate digits mutants lint docs bench clean
 
 demo: .venv/installed
 	$(BIN)/radii demo --out demo
@@ -29,6 +29,11 @@ simulate: .venv/installed
 # Every bound and certificate against arithmetic with 50 digits; a quarter of an hour.
 digits: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python tools/against_digits.py --points 10000
+
+# What the tests of bounds, certificates and smoothing would notice; over an hour.
+mutants: .venv/installed-test
+	$(PIP) "cosmic-ray>=8.7"
+	OMP_NUM_THREADS=1 $(BIN)/python tools/mutate.py --at-import 1
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

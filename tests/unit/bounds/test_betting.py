@@ -109,3 +109,19 @@ def test_the_bound_rises_with_the_sum_and_little_says_nothing(bound: Betting) ->
     assert np.all(np.diff(found.pB_upper) <= 0)
     assert found.pA_lower[:3].tolist() == [0, 0, 0]
     assert found.pB_upper[:3].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("truncated", "n"), [(False, 10**6), (False, 10**4), (True, 40)])
+def test_the_wealth_is_counted_lower_by_as_much_as_is_said(truncated: bool, n: int) -> None:
+    """2^-48 (16 + n log(n + 1)), and 2^-28 more if truncated, and not much more."""
+    margin = 2.0**-48 * (16 + n * np.log(n + 1)) + (2.0**-28 if truncated else 0)
+    bound, mp = Betting(truncated=truncated), CONTEXT
+    for share in (0.3, 0.9):
+        k = round(share * n)
+        p, c = mp.mpf(float(bound.lower(np.array(k), n, 0.001))), mp.mpf(0.5)
+        log_w = mp.log(mp.beta(k + c, n - k + c) / mp.beta(c, c))
+        if truncated:
+            above = mp.betainc(k + c, n - k + c, p, 1, regularized=True)
+            log_w += mp.log(above / mp.betainc(c, c, p, 1, regularized=True))
+        log_w -= k * mp.log(p) + (n - k) * mp.log(1 - p)
+        assert float(log_w + mp.log(mp.mpf(0.001))) == pytest.approx(margin, rel=0.3)

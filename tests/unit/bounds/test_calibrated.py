@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from radii.bounds import Calibrated, ClopperPearson, Hybrid
+from radii.bounds._calibration import _betting, _log_wealth, boundary
 from radii.bounds._crossing import crossings
 from radii.bounds.betting import Betting
 from radii.bounds.calibrated import geometric_looks
+from tests.conformance.test_bounds import binomial
 
 THRESHOLDS = "0.5000000000000001/0.6914624612740131/0.93/0.9986/0.9998"
 SMALL = Calibrated(THRESHOLDS, cap=20_000)
@@ -89,6 +92,48 @@ def test_it_needs_fewer_draws_than_bets_and_a_last_look() -> None:
             assert means[0] < 0.97 * means[1]
 
 
+def test_the_rest_of_a_threshold_is_exact_from_one_half_and_else_not_below() -> None:
+    """The lower bound leaves `1 - threshold`, which is a float from one half upwards."""
+    bound = Calibrated("0.1/0.30000000000000004/0.5/0.9", cap=1_000)
+    lower, upper = (
+        f(np.array(k), 1_000, 0.01) for f, k in ((bound.lower, 1_000), (bound.upper, 0))
+    )
+    assert (float(lower), float(upper)) == (0.9, 1 - 0.9)
+    claims = bound.boundaries(0.01)[:, -1]
+    for threshold, fewest in zip(bound.values, claims.tolist(), strict=True):
+        rest = Fraction(float(bound.upper(np.array(1_000 - fewest), 1_000, 0.01)))
+        exact = 1 - Fraction(threshold)
+        assert exact <= rest <= exact + (0 if threshold >= 0.5 else Fraction(1, 2**52))
+
+
+def test_where_no_count_suffices_the_boundary_is_beyond_all() -> None:
+    """0.9^20 is 0.12 and 0.99^20 is 0.82: no votes of 20 speak for these at alpha 0.05."""
+    for p in (0.9, 0.99):
+        assert boundary(p, 0.05, 0.8, (10, 20)) == (11, 21)
+    assert boundary(0.86, 0.05, 1.0, (10, 20)) == (11, 20)  # 0.86^20 is 0.0490
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.97])
+def test_the_bets_behind_the_sequence_are_a_fair_game(p: float) -> None:
+    """The mean wealth is 1 after any number of draws, and a count below its share wins nothing."""
+    for t in (1, 2, 15, 200):
+        k = np.arange(t + 1)
+        wealth = np.exp(_log_wealth(k, np.full(t + 1, t), p))
+        assert binomial(t, np.array([p]))[0] @ wealth == pytest.approx(1, rel=1e-9)
+        assert np.all(np.diff(wealth[k >= t * p]) > 0)
+        assert np.all(wealth[(k <= t * p) & (k > t * p / 2)] <= 1)  # underflows far below
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.97])
+def test_the_sequence_claims_at_the_first_count_that_is_rich_enough(p: float) -> None:
+    t = np.array([1, 3, 10, 64, 200])
+    for level in (0.0, 0.5, 3.0):
+        for draws, fewest in zip(t.tolist(), _betting(t, p, level).tolist(), strict=True):
+            k = np.arange(int(draws * p) + 1, draws + 1)
+            rich = k[_log_wealth(k, np.full(len(k), draws), p) >= level]
+            assert fewest == (rich[0] if len(rich) else draws + 1)
+
+
 def test_between_looks_it_claims_what_both_looks_allow() -> None:
     bound = Calibrated("0.5/0.9", cap=1000)
     claims = bound.boundaries(0.001)
@@ -132,6 +177,10 @@ def test_looks(arguments: tuple[int, ...], looks: list[int]) -> None:
         ({"cap": 0}, "cap must be a whole number of at least 1, got 0"),
         ({"first": 0}, "first must be a whole number"),
         ({"factor": 1.0}, r"factor must be in \[1.01, 100\], got 1.0"),
+        ({"factor": 101.0}, r"factor must be in \[1.01, 100\], got 101.0"),
+        ({"share": -0.1}, r"share must be in \[0, 1\], got -0.1"),
+        ({"thresholds": "0/0.5"}, "thresholds must be rising numbers in"),
+        ({"thresholds": "0.5/0.5"}, "thresholds must be rising numbers in"),
         ({"multiple": -1}, "multiple must be a whole number"),
     ],
 )
@@ -147,7 +196,9 @@ def test_the_hybrid_is_its_two_parts() -> None:
     np.testing.assert_array_equal(bound.lower(k, 500, 0.01), np.maximum(bets, last))
     later = Betting(truncated=True).lower(k, 501, 0.3 * 0.01)
     np.testing.assert_array_equal(bound.lower(k, 501, 0.01), later)
-    with pytest.raises(ValueError, match=r"share must be in \(0, 1\), got 1.0"):
-        Hybrid(share=1.0)
+    for share in (-0.5, 0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match=rf"share must be in \(0, 1\), got {share}"):
+            Hybrid(share=share)
+    assert Hybrid(cap=1).cap == 1
     with pytest.raises(ValueError, match="cap must be a whole number"):
         Hybrid(cap=0)

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import betainc
 
 from radii.bounds._crossing import Walk, crossings
+from tests.reference.high_precision import lower_tail, upper_tail
 
 
 def by_fractions(
@@ -74,3 +75,41 @@ def test_a_step_leaves_out_no_more_than_it_says(draws: int, p: float) -> None:
     assert below <= step.rare + 1e-15  # 1 - x has no digits beyond
     assert above <= step.rare < 1e-22
     assert step.chances.sum() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize(("draws", "p"), [(40, 1e-6), (3_000, 0.5), (9_000, 0.97), (10**6, 0.999)])
+def test_what_a_step_leaves_out_against_exact_tails(draws: int, p: float) -> None:
+    """Not less than is true, and not by much more: it is an error that alpha must pay for."""
+    (step,) = Walk(np.array([draws]), p).steps
+    last = step.first + len(step.chances) - 1
+    left_out = upper_tail(last + 1, draws, p) + lower_tail(step.first - 1, draws, p)
+    assert left_out <= step.rare <= 3 * left_out + 1e-289
+    for k in (step.first, (step.first + last) // 2, last):
+        chance = upper_tail(k, draws, p) - upper_tail(k + 1, draws, p)
+        if chance > 1e-20:
+            assert float(step.chances[k - step.first] / chance) == pytest.approx(1, rel=1e-9)
+
+
+def test_a_walk_that_cannot_go_on_ends() -> None:
+    """Everybody leaves at the first look: nothing is left for the others, and nothing is lost."""
+    found = crossings(np.array([4, 8, 9]), 0.5, np.array([2, 0, 0]), np.array([1, -1, -1]))
+    assert found.up.tolist() == [pytest.approx(11 / 16), 0, 0]
+    assert found.down.tolist() == [pytest.approx(5 / 16), 0, 0]
+    assert found.mean_draws == pytest.approx(4)
+    assert found.dropped < 1e-250
+
+
+def test_crossing_boundaries_leave_to_one_side_only() -> None:
+    """Where both boundaries claim a count, it is the upper one that is met."""
+    found = crossings(np.array([4, 6]), 0.5, np.array([2, 5]), np.array([3, 5]))
+    assert found.up.tolist() == [pytest.approx(11 / 16), 0]
+    assert found.up.sum() + found.down.sum() == pytest.approx(1, rel=1e-12)
+    assert found.down[0] == pytest.approx(5 / 16)
+
+
+def test_the_bound_on_the_rounding_is_that_of_its_proof() -> None:
+    looks = np.array([64, 200, 1_000])
+    found, walk = crossings(looks, 0.3, looks + 1), Walk(looks, 0.3)
+    a_look = [16 * (len(step.chances) + 8) * 2.0**-53 for step in walk.steps]
+    assert found.rounding == pytest.approx(2 * sum(a_look), rel=1e-12, abs=0)
+    assert found.most_up == found.dropped * (1 + found.rounding)

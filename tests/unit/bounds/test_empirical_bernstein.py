@@ -68,6 +68,22 @@ def test_votes_against_the_theorem() -> None:
         assert 1 - share + width < upper < 1 - share + width + Decimal("1e-14")
 
 
+def test_both_sides_are_moved_outwards_by_what_is_said() -> None:
+    """A share of 2^-50 of the width and 2^-50 more; the roundings of many counts even out."""
+    n, alpha, said, below, above = 10_007, 0.001, [], [], []
+    k = np.arange(2_000, 8_000, 31)
+    bounds = zip(k.tolist(), BOUND.lower(k, n, alpha), BOUND.upper(k, n, alpha), strict=True)
+    for count, lower, upper in bounds:
+        width = half_width(Fraction(count * (n - count), n * (n - 1)), n, alpha)
+        share = decimal(Fraction(count, n))
+        said.append(float((1 + width) * Decimal(2) ** -50))
+        below.append(float(share - width - decimal(float(lower))))
+        above.append(float(decimal(float(upper)) - share - width))
+    assert min(below + above) > 0
+    assert np.mean(below) == pytest.approx(np.mean(said), rel=0.1, abs=0)
+    assert np.mean(above) == pytest.approx(np.mean(said), rel=0.1, abs=0)
+
+
 def test_one_draw_has_no_variance_and_says_nothing() -> None:
     assert BOUND.lower(np.array([0, 1]), 1, 0.5).tolist() == [0, 0]
     assert BOUND.upper(np.array([0, 1]), 1, 0.5).tolist() == [1, 1]

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radii.bounds import Bound, Exact, MulticlassClopperPearson, RandomizedClopperPearson
+from radii.errors import PlanError
 from radii.records import Counts, SoftVotes
+from radii.stopping.base import at_all_looks
 
 
 @given(st.integers(1, 2**53), st.data())
@@ -51,3 +53,8 @@ def test_soft_scores_are_refused_where_they_say_nothing(bound: Bound) -> None:
     message = "needs whole votes, got SoftVotes; bounds that take soft scores: .*hoeffding"
     with pytest.raises(TypeError, match=message):
         bound.class_bounds(votes, votes.top, 0.01)
+
+
+def test_it_counts_all_outcomes_and_holds_at_no_time_before() -> None:
+    with pytest.raises(PlanError, match="exact holds for a fixed n only"):
+        at_all_looks(Exact(), 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import numpy as np
+import pytest
 
 from radii.bounds import ClopperPearson, Hoeffding
 
@@ -17,6 +18,22 @@ def test_against_the_formula_in_decimals() -> None:
         upper = Decimal(float(Hoeffding().upper(np.array(n - k), n, alpha)))
         assert share - width - Decimal("1e-14") < lower < share - width
         assert 1 - share + width < upper < 1 - share + width + Decimal("1e-14")
+
+
+def test_both_sides_are_moved_outwards_by_what_is_said() -> None:
+    """A share of 2^-50 of the width and 2^-50 more; the roundings of many counts even out."""
+    n, alpha = 10_007, 0.001
+    width = (-Decimal(alpha).ln() / (2 * n)).sqrt()
+    said = float((1 + width) * Decimal(2) ** -50)
+    k = np.arange(2_000, 8_000, 7)
+    lower, upper = Hoeffding().lower(k, n, alpha), Hoeffding().upper(k, n, alpha)
+    shares = [Decimal(i) / n for i in k.tolist()]
+    below = [float(p - width - Decimal(a)) for p, a in zip(shares, lower.tolist(), strict=True)]
+    above = [float(Decimal(b) - p - width) for p, b in zip(shares, upper.tolist(), strict=True)]
+    assert min(below) > 0
+    assert min(above) > 0
+    assert np.mean(below) == pytest.approx(said, rel=0.1, abs=0)
+    assert np.mean(above) == pytest.approx(said, rel=0.1, abs=0)
 
 
 def test_clopper_pearson_is_never_looser() -> None:

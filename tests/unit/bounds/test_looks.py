@@ -54,6 +54,16 @@ def test_between_looks_it_takes_the_worst_count_that_fits(bound: AtLooks, alpha:
 
 
 @each_bound
+def test_many_draws_at_once_are_bounded_as_each_alone(bound: AtLooks) -> None:
+    n = np.array([1, 3, 13, 30, 49, 51, 90, 90])
+    k = np.array([1, 0, 12, 29, 49, 30, 90, 47])
+    for side in ("lower", "upper"):
+        bounded = getattr(bound, side)
+        singly = [float(bounded(np.array(a), int(b), 0.05)) for a, b in zip(k, n, strict=True)]
+        assert bounded(k, n, 0.05).tolist() == singly
+
+
+@each_bound
 def test_shares_sum_to_at_most_one_and_times_rise(bound: AtLooks) -> None:
     far = bound.sizes[-1] if isinstance(bound, Staged) else 10**12
     times, shares = bound.looks(far)
@@ -89,6 +99,10 @@ def test_the_largest_number_of_draws_still_has_a_look() -> None:
         ("union_clopper_pearson:factor=1", r"factor must be in \[1.01, 100\], got 1.0"),
         ("union_clopper_pearson:factor=inf", r"factor must be in \[1.01, 100\], got inf"),
         ("staged:stages=100/100", "stages must be rising whole numbers joined by '/', got '100/1"),
+        (
+            "staged:stages=1000/100",
+            "stages must be rising whole numbers joined by '/', got '1000/1",
+        ),
         ("staged:stages=0/100", "got '0/100'; write for example 1000/10000/100000"),
         ("staged:stages=100-1000", "got '100-1000'; write for example"),
         ("staged:stages=1e3", "got '1e3'; write for example"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from radii.bounds import Bound, ClopperPearson, RandomizedClopperPearson
+from radii.bounds.randomized_clopper_pearson import _tail
 from radii.records import Counts, FloatArray
 from tests.conformance.test_bounds import binomial, critical
 from tests.reference.high_precision import lower_tail, upper_tail
@@ -120,6 +121,16 @@ def test_both_sides_against_exact_tails(seed: int) -> None:
         assert above(min(lower * (1 + 1e-9), 1)) >= alpha or (k == n and u <= alpha), where
         assert below(upper * (1 - 1e-9)) >= alpha or upper == 2.0**-40, where
         assert upper == pytest.approx(1 - lower, rel=0, abs=2e-12), where
+
+
+@pytest.mark.parametrize(("a", "n"), [(2, 8_679_866), (2, 60), (30, 60), (59, 60)])
+def test_both_tails_against_exact_ones(a: int, n: int) -> None:
+    """Above one half too, where SciPy's functions are off by up to 3e-10 of themselves."""
+    for p in (0.3 * a / n, 0.8 * a / n, a / n, min(1.04 * a / n, 0.999)):
+        at_least, below = upper_tail(a, n, p), lower_tail(a - 1, n, p)
+        where = np.array(a), np.array(n), np.array(p)
+        for side, exact in (("lower", at_least), ("upper", below)):
+            assert float(_tail(side, *where) / exact) == pytest.approx(1, rel=2e-12, abs=0)
 
 
 def test_it_never_claims_certainty() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -150,3 +150,11 @@ def test_a_certificate_that_depends_on_the_dimension_is_told_it(
     result = one.certify(torch.zeros(7), SamplingPlan(n=100), norm="l0")
     assert isinstance(result, Certification)
     assert result.radius == 7
+
+
+@pytest.mark.parametrize("name", CERTIFICATES.names())
+def test_a_certificate_stays_as_it_was_checked(name: str) -> None:
+    kind = CERTIFICATES[name]
+    certificate = object.__new__(kind)  # without its noise, which is not what this is about
+    with pytest.raises(FrozenInstanceError):
+        certificate.noise = Gaussian(1.0)  # type: ignore[misc]

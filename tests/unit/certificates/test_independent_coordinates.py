@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from radii.certificates import (
     UniformLinf,
     find,
 )
+from radii.certificates.laplace_l1_teng import minus_log_rest
 from radii.noise import Gaussian, IidExponential, Laplace, Pareto, Uniform, UniformBall
 from radii.records import ClassBounds
 
@@ -38,6 +40,15 @@ def test_every_laplace_l1_radius_is_at_most_the_tight_one() -> None:
         assert np.all(LaplaceL1Pixeldp(NOISE).radius(given) <= teng)
         assert np.all(teng <= tight)
         assert np.all(LaplaceL1Renyi(NOISE).radius(given) <= tight)
+
+
+@pytest.mark.parametrize("gap", [1e-300, 1e-15, 1e-9, 0.3, 0.5, 0.7, 1 - 1e-12])
+def test_what_no_set_grows_by_keeps_its_digits(gap: float) -> None:
+    """`-ln(1 - gap)`, next to a tie and next to certainty."""
+    given = ClassBounds(np.array(gap), np.array(0.0))
+    with mpmath.workdps(40):
+        exact = float(-mpmath.log1p(-mpmath.mpf(gap)))
+    assert float(minus_log_rest(given)) == pytest.approx(exact, rel=4e-16, abs=0)
 
 
 def test_teng_is_tight_only_for_two_classes_or_a_small_lead() -> None:

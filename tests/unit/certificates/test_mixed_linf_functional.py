@@ -52,6 +52,17 @@ def test_without_a_pole_it_is_gaussian_linf() -> None:
     assert np.array_equal(MixedLinfFunctional(MixedLinf(0.5, 0.0), 10).radius(bounds), expected)
 
 
+def test_less_than_half_is_enough_where_the_others_have_little() -> None:
+    """It grows with pA across one half, and is 0 without a lead."""
+    certificate = MixedLinfFunctional(MixedLinf(0.5, 0.5), 2)
+    pA = np.array([0.2, 0.35, 0.499, 0.5, 0.501, 0.6])
+    radius = certificate.radius(ClassBounds(pA, np.full(6, 0.1)))
+    assert np.all(np.diff(radius) > 0)
+    assert radius[0] > 0
+    assert abs(radius[3] / radius[2] - 1) < 0.01
+    assert certificate.radius(ClassBounds(np.array([0.1, 0.3]), np.array([0.1, 0.4]))).max() == 0
+
+
 @pytest.mark.parametrize(("pole", "share", "digits"), [(10.0, 0.9987, 4), (100.0, 0.85, 2)])
 def test_a_pole_costs_radius_at_equal_energy(pole: float, share: float, digits: int) -> None:
     # Computed before this code and apart from it, at sigma_k = sigma sqrt(d / (d - k)), pA = 0.6.

@@ -406,6 +406,19 @@ def test_refusals() -> None:
         RadialPowerL1(Radial("l1", 1.0, 2.0), 3)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [RadialL1, RadialL2, RadialLinf])
+def test_it_covers_the_exponents_that_were_tested(kind: Any) -> None:
+    for exponent, tested in ((0.24, False), (0.25, True), (16.0, True), (16.5, False), (18, False)):
+        assert kind.covers(Radial(kind.norm, 1.0, exponent)) == tested
+
+
+def test_a_pole_beyond_dim_minus_1_is_refused() -> None:
+    for pole in (2.0, 2.5, 2.9):
+        with pytest.raises(ValueError, match=rf"must be below dim - 1 .* got {pole} with dim=3"):
+            RadialL2(Radial("l2", 1.0, 2.0, pole), 3)
+    assert RadialL2(Radial("l2", 1.0, 2.0), 1).dim == 1  # no pole, and one coordinate
+
+
 def test_find_takes_the_tight_certificate_beside_it() -> None:
     noise = Radial("l2", 1.0, 2.0, 10.0)
     assert type(find(noise, "l2", dim=784)).__name__ == "RadialL2Functional"

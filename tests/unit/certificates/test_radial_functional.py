@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from radii.certificates import (
     Certificate,
     RadialL1Functional,
+    RadialL2,
     RadialL2Functional,
     RadialLinfFunctional,
     _functional,
@@ -193,6 +194,26 @@ def test_another_norm_is_refused() -> None:
         find(Radial("l1", 1.0, 1.0), "l2", "radial_l2_functional", dim=10)
 
 
+@pytest.mark.parametrize(
+    "kind", [RadialL1Functional, RadialL2Functional, RadialLinfFunctional], ids=lambda k: k.norm
+)
+def test_it_covers_its_own_norm_and_the_exponents_that_were_tested(kind: Any) -> None:
+    for norm in ("l1", "l2", "linf"):
+        assert kind.covers(Radial(norm, 1.0, 1.0)) == (norm == kind.norm)
+    for exponent, tested in ((0.49, False), (0.5, True), (2.0, True), (2.01, False), (3.0, False)):
+        assert kind.covers(Radial(kind.norm, 1.0, exponent)) == tested
+
+
+@pytest.mark.parametrize("pole", [0.0, 0.5, 1.0])
+def test_up_to_a_pole_of_dim_minus_1_there_is_a_radius(pole: float) -> None:
+    """At 1 there is no differential certificate; a radius shrinks with the pole at one scale."""
+    noise = Radial("l2", 1.0, 2.0, pole)
+    radius = one_sided(RadialL2Functional(noise, 2), np.array([0.6, 0.9]))
+    assert 0 < radius[0] < radius[1] <= ndtri(0.9) / math.sqrt(2)
+    if pole < 1:
+        assert np.all(radius >= one_sided(RadialL2(noise, 2), np.array([0.6, 0.9])))
+
+
 def test_dimensions_in_which_there_is_no_such_noise_are_refused() -> None:
     with pytest.raises(ValueError, match="dim must be at least 2, got 1"):
         RadialL2Functional(Radial("l2", 1.0, 2.0), 1)
@@ -208,6 +229,9 @@ def test_one_that_does_not_exist_in_a_dimension_hides_no_other() -> None:
         find(noise, "l2", "radial_l2_functional", dim=9)
     with pytest.raises(ValueError, match="dim must be a whole number of at least 1, got 0"):
         covering(noise, "l2", 0)
+    # The differential certificate, which comes first, does not exist for a pole of dim - 1.
+    at_the_end = Radial("l2", 1.0, 2.0, 8.0)
+    assert list(covering(at_the_end, "l2", 9)) == ["radial_l2_functional"]
 
 
 def test_radius_is_finite_at_the_ends() -> None:

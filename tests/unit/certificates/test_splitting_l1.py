@@ -36,6 +36,12 @@ def test_the_width_of_deterministic_noise_is_that_of_its_grid() -> None:
     assert 0.999999 * 85 / 255 < radius <= 85 / 255
 
 
+def test_the_radius_of_deterministic_noise_is_about_its_grid_and_no_other() -> None:
+    assert SplittingL1(Splitting(0.5)).domain is None
+    whole = SplittingL1(Splitting(0.5, deterministic=True)).domain
+    assert whole == "inputs whose coordinates are all multiples of 1/255"
+
+
 @pytest.mark.parametrize("half_width", [0.2, 0.5, 0.6, 1.0, 4.0, 30.0])
 def test_box_radius_is_where_the_lead_is_lost(half_width: float) -> None:
     noise = Splitting(half_width)

@@ -20,7 +20,7 @@ from radii.records import Certification, Counts, Prediction
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.smoothing.certify import certify, looks_of, predict, prediction
 from radii.smoothing.deadline import Deadline
-from radii.smoothing.looks import looks_until
+from radii.smoothing.looks import Looks, looks_until
 from radii.smoothing.passes import DevicePasses
 from radii.stopping import Precision
 
@@ -120,6 +120,35 @@ def test_looks() -> None:
     assert looks_of(Splitting(0.5, deterministic=True), 5, 0.1, 8) == (
         Splitting(0.5, deterministic=True).num_outcomes,
     )
+
+
+@pytest.mark.parametrize(("n", "block", "enough"), [(12, 4, True), (11, 4, False), (11, 11, True)])
+def test_each_look_must_be_able_to_tell_at_its_share(n: int, block: int, enough: bool) -> None:
+    """Two looks at 0.0005 each need 12 draws, for 2 / 2^11 is 0.00098; one look needs 11."""
+    assert len(looks_until(n, block)) == (1 if n == block else 2)
+    if enough:
+        assert looks_of(Gaussian(1.0), n, 0.001, block)[-1] == n
+        return
+    assert looks_of(Gaussian(1.0), n, 0.001, None) == (n,)
+    with pytest.raises(PlanError, match=r"n=11 draws can never predict .* take n of at least 12"):
+        looks_of(Gaussian(1.0), n, 0.001, block)
+
+
+def test_time_up_before_the_first_look_is_no_evidence() -> None:
+    def never(counts: Counts) -> Prediction:
+        raise AssertionError("no look was reached")
+
+    answer = Looks((100, 200), never).answer({"prediction": Counts(np.array([40, 20]))})
+    assert (answer.prediction, answer.p_value, answer.timed_out) == (None, 1.0, True)
+
+
+def test_time_up_between_looks_keeps_the_last_p_value() -> None:
+    watch = Looks((10, 30, 90), lambda counts: Prediction(None, 0.25, counts))
+    assert watch.more({"prediction": Counts(np.array([6, 4]))}) == 20
+    answer = watch.answer({"prediction": Counts(np.array([15, 5]))})
+    assert (answer.prediction, answer.p_value, answer.timed_out) == (None, 0.25, True)
+    assert watch.more({"prediction": Counts(np.array([20, 10]))}) == 60
+    assert watch.more({"prediction": Counts(np.array([50, 40]))}) == 0
 
 
 def sign(x: Tensor) -> Tensor:

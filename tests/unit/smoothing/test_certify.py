@@ -85,7 +85,9 @@ def test_least_n_to_predict(alpha: float, least: int) -> None:
         check_prediction(least - 1, alpha)
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(0, 0.001), (100, 0.0), (100, 1.0), (100, math.nan)])
+@pytest.mark.parametrize(
+    ("n", "alpha"), [(0, 0.001), (100, 0.0), (100, 1.0), (100, 1.5), (100, math.nan)]
+)
 def test_arguments_that_no_prediction_can_have(n: int, alpha: float) -> None:
     with pytest.raises(ValueError, match=r"n must be a whole number|alpha must be in \(0, 1\)"):
         check_prediction(n, alpha)

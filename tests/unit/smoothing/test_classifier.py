@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radii.certificates import GaussianL2
+from radii.certificates import GaussianL2, GaussianLinf
 from radii.errors import BaseClassifierError, NotCoveredError, PlanError
 from radii.noise import Gaussian
 from radii.records import Certification
@@ -172,6 +172,13 @@ def test_inputs_of_two_shapes_are_refused() -> None:
 )
 def test_a_certificate_of_something_else_is_refused(call: dict[str, Any], message: str) -> None:
     refused(Net().eval(), NotCoveredError, message, **call)
+
+
+@pytest.mark.parametrize("dim", [1, 10_000])
+def test_a_certificate_for_fewer_or_more_coordinates_is_refused(dim: int) -> None:
+    message = "certificate must be about inputs of .* coordinates, got GaussianLinf"
+    certificate = GaussianLinf(NOISE, dim=dim)
+    refused(Net().eval(), NotCoveredError, message, certificate=certificate, norm="linf")
 
 
 def test_a_certificate_or_its_name() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 
 from radii.bounds import Bound, ClopperPearson, MulticlassClopperPearson
 from radii.errors import PlanError
-from radii.smoothing import SamplingPlan
+from radii.noise.streams import Rng
+from radii.smoothing import Request, Sampler, SamplingPlan, SmoothedClassifier
+from radii.smoothing.deadline import Deadline
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,8 @@ from radii.smoothing import SamplingPlan
         ({"block": 0}, "block must be a whole number of at least 1, got 0"),
         ({"alpha": 0.0}, r"alpha must be in \(0, 1\), got 0.0"),
         ({"alpha": 1.0}, r"alpha must be in \(0, 1\), got 1.0"),
+        ({"alpha": 1.5}, r"alpha must be in \(0, 1\), got 1.5"),
+        ({"alpha": -0.1}, r"alpha must be in \(0, 1\), got -0.1"),
         ({"alpha": float("nan")}, r"alpha must be in \(0, 1\), got nan"),
     ],
 )
@@ -54,3 +58,17 @@ def test_seeded() -> None:
     assert len(seeds) == 5
     assert None not in seeds
     assert SamplingPlan(n=7).seeded().n == 7
+
+
+@pytest.mark.parametrize(("rng", "bits"), [("auto", 63), ("chacha", 256)])
+def test_a_seed_fits_what_it_seeds(rng: Rng, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger keeps signed numbers of 64 bits; a key of ChaCha20 has 256."""
+    monkeypatch.setattr("secrets.randbits", lambda asked: 2**asked - 1)
+    assert SamplingPlan().seeded(rng).seed == 2**bits - 1
+
+
+@pytest.mark.parametrize("kind", [SamplingPlan, Request, Sampler, SmoothedClassifier, Deadline])
+def test_what_was_checked_stays_as_it_is(kind: type) -> None:
+    made = object.__new__(kind)
+    with pytest.raises(FrozenInstanceError):
+        made.seed = 7

@@ -17,7 +17,7 @@ from radii.errors import BaseClassifierError
 from radii.models import Agreement, Compiled, InPrecision
 from radii.noise import Gaussian, Generators, Laplace, Noise, Splitting, Stage, Stream
 from radii.smoothing import Request, Sampler
-from radii.smoothing.passes import DevicePasses
+from radii.smoothing.passes import DevicePasses, passes_on
 from radii.smoothing.tally import tally
 
 CPU = torch.device("cpu")
@@ -380,6 +380,70 @@ def test_a_probe_doubles_the_rows_while_that_pays(monkeypatch: pytest.MonkeyPatc
     compiled = Compiled(copy.deepcopy(NET).eval())
     assert probed(Agreement(compiled, NET), monkeypatch) == 4_096
     assert compiled.compiled_rows is None
+
+
+def test_a_probe_tries_no_more_rows_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of float32 inputs of 6 numbers for 700 rows, for half a row, and for one row."""
+    for rows, found in ((700, [512]), (0.5, []), (1, [1])):
+        monkeypatch.setattr("radii.smoothing.passes._BYTES_ELSEWHERE", int(rows * 4 * 6))
+        base = SmallMemory(10**9)
+        assert probed(base, monkeypatch) == max([*found, BLOCK])
+        assert sorted(set(base.met)) == found
+
+
+def test_the_rows_of_a_compiled_module_are_told_before_its_only_block() -> None:
+    class Module(SmallMemory):
+        compiled_rows: int | None = None
+
+    base = Module(10**9)
+    (_, found), *others = sampler(base, block=100).run(
+        [Request(0, inputs(1)[0][1], {"estimation": 100})]
+    )
+    assert not others
+    assert found["estimation"].n == 100
+    assert base.compiled_rows == 400
+    assert base.met == [100]
+
+
+def test_each_thread_classifies_on_one_core_and_gives_the_others_back() -> None:
+    class Module(SmallMemory):
+        def forward(self, x: Tensor) -> Tensor:
+            threads.add(torch.get_num_threads())
+            return super().forward(x)
+
+    before, threads = torch.get_num_threads(), set[int]()
+    try:
+        for count in (2, 3):
+            torch.set_num_threads(count)
+            votes(sampler(Module(10**9)), inputs(3))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert threads == {1}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_is_set_for_several_only(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[bool, int]] = []
+
+    def tell(number: int) -> None:
+        told.append((threading.current_thread() is threading.main_thread(), number))
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "set_num_threads", tell)
+    votes(sampler(batch_size=16), inputs(7))
+    inside = [number for main, number in told if not main]
+    assert set(inside) == ({1} if threads > 1 else set())
+    assert [number for main, number in told if main] == ([threads] if threads > 1 else [])
+
+
+def test_only_a_cpu_has_passes_by_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("ThreadPasses", "DevicePasses"):
+        monkeypatch.setattr(f"radii.smoothing.passes.{kind}", lambda device, kind=kind: kind)
+    found = {name: passes_on(torch.device(name)) for name in ("cpu", "cuda", "mps", "meta")}
+    assert found == {name: "ThreadPasses" if name == "cpu" else "DevicePasses" for name in found}
 
 
 def test_what_fails_in_a_probe_is_told_as_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

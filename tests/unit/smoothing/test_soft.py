@@ -81,6 +81,17 @@ class Centred(nn.Module):
         return self.conv(x - x.detach().mean((1, 2, 3), keepdim=True)).relu().mean((2, 3))
 
 
+class Squared(nn.Module):
+    """Copies times copies, which is no affine step."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(50, 3)
+
+    def forward(self, x):
+        return self.linear((x * x + x.mul(x)).flatten(1))
+
+
 class Unbatched(nn.Module):
     """A convolution that takes the rows for channels, so that they are no copies to it."""
 
@@ -110,6 +121,7 @@ IMAGES = {
     "in place": InPlace(),
     "learnt": Learnt(),
     "centred": Centred(),
+    "squared": Squared(),
 }
 
 

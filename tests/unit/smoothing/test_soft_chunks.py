@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from radii.errors import BaseClassifierError
 from radii.noise import Gaussian
 from radii.smoothing import SmoothedClassifier, SoftClassifier
 from radii.smoothing.estimators import AVERAGES
@@ -181,3 +182,44 @@ def test_512_draws_of_a_large_image_stay_in_bounded_memory():
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"},  # gives back what is freed
     )
     assert 290 <= int(found.stdout) <= 294 + 150
+
+
+@pytest.mark.parametrize(("chunk", "calls"), [(None, 1), (6, 1), (100, 1), (4, 4)])
+def test_one_pass_is_done_once_and_several_are_done_again(chunk, calls):
+    """2 draws of 3 inputs; within 4 rows there are 2 passes, done again for the gradient."""
+    seen = []
+
+    def base(x):
+        seen.append(len(x))
+        return torch.cat([x, -x], dim=1).tanh()
+
+    x = torch.zeros(3, 1, requires_grad=True)
+    soft = SoftClassifier(base, torch.tensor([[[-1.0]] * 3, [[1.0]] * 3]), chunk=chunk)
+    soft(x)[:, 0].sum().backward()
+    assert len(seen) == calls
+    assert max(seen) <= (chunk or 6)
+
+
+def test_a_pass_takes_all_rows_where_they_just_fit(monkeypatch):
+    monkeypatch.setattr("radii.smoothing.soft.NUMBERS_AT_ONCE", 12)
+    assert suitable_chunk(torch.zeros(2, 3, 2)) is None
+    assert suitable_chunk(torch.zeros(2, 3, 1, 3)) == 4
+    assert suitable_chunk(torch.zeros(2, 3, 100)) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: x[:5],
+        lambda x: torch.cat([x, x]),
+        lambda x: x[:, 0],
+        lambda x: x[:, None],
+        lambda x: x.long(),
+    ],
+)
+def test_answers_that_are_no_scores_are_refused(answer):
+    soft = SoftClassifier(answer, torch.zeros(2, 3, 4))
+    with pytest.raises(
+        BaseClassifierError, match=r"must answer scores of shape \(6, num_classes\)"
+    ):
+        soft(torch.zeros(3, 4))

@@ -172,6 +172,12 @@ def test_a_base_without_gradients_is_refused_and_shown_the_way_out(chunk):
             PGDL2(epsilon=0.5).perturb(soft, X, Y, generator=start())
 
 
+def test_a_single_draw_is_enough():
+    soft = smoothed(network()).soft(X, 1, generator=start())
+    assert soft.delta.shape == (1, *X.shape)
+    assert soft(X).shape == (6, 4)
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(BaseClassifierError, match=r"must be in evaluation mode, got training mode"):
         smoothed(network().train()).soft(X)
@@ -192,3 +198,17 @@ def test_wrong_arguments_are_refused():
         smoothed().soft(torch.where(torch.arange(6).view(6, 1, 1, 1) == 2, torch.nan, X))
     with pytest.raises(ValueError, match=r"generator must be on meta, .*, got one on cpu; make it"):
         Draws.of(Gaussian(0.5), (2, 3, 4), start(), torch.device("meta"))
+
+
+def test_what_is_not_the_input_is_given_by_name():
+    assert smoothed().soft(x=X, draws=3).delta.shape == (3, *X.shape)
+    with pytest.raises(TypeError, match="positional"):
+        smoothed().soft(X, 3, start())
+
+
+def test_a_second_derivative_is_refused_in_place_of_being_zero():
+    leaf = X.clone().requires_grad_()
+    scores = smoothed().soft(X, 3)(leaf)
+    (gradient,) = torch.autograd.grad(scores.square().sum(), [leaf], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()

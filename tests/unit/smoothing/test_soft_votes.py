@@ -12,7 +12,7 @@ from radii.errors import BaseClassifierError, PlanError
 from radii.noise import Gaussian
 from radii.records import SoftVotes
 from radii.smoothing import SamplingPlan, SmoothedClassifier
-from radii.smoothing.tally import SoftTally
+from radii.smoothing.tally import HardTally, SoftTally
 
 NOISE = Gaussian(0.5)
 
@@ -88,3 +88,23 @@ def test_labels_and_nan_are_refused() -> None:
 def test_predict_has_no_test_for_them() -> None:
     with pytest.raises(PlanError, match="take hard votes"):
         soft().predict(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (5, 4), (4, 3), (6, 3), (5,), (5, 3, 1)])
+def test_answers_of_another_shape_are_no_scores(shape: tuple[int, ...]) -> None:
+    SoftTally(3).check(torch.zeros(5, 3), 5)
+    message = r"must answer scores of shape \(5, 3\), got torch.float32 of shape"
+    with pytest.raises(BaseClassifierError, match=message):
+        SoftTally(3).check(torch.zeros(shape), 5)
+    with pytest.raises(BaseClassifierError, match=r"got torch\.int64 of shape"):
+        SoftTally(3).check(torch.zeros(5, 3, dtype=torch.int64), 5)
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (5, 4), (4, 3), (6, 3), (5,), (5, 3, 1)])
+def test_answers_of_another_shape_are_no_votes(shape: tuple[int, ...]) -> None:
+    HardTally(3).check(torch.zeros(5, 3), 5)
+    HardTally(3).check(torch.zeros(5, dtype=torch.int64), 5)
+    with pytest.raises(BaseClassifierError, match="must answer scores of shape"):
+        HardTally(3).check(torch.zeros(shape), 5)
+    with pytest.raises(BaseClassifierError, match="whole-number labels of shape"):
+        HardTally(3).check(torch.zeros(4, dtype=torch.int64), 5)
