@@ -15,8 +15,10 @@ a run into a new ledger. In a round these take turns:
 - the executor, the start of its workers included. Its rows must be those of `serial`.
 
 Printed are medians over the rounds. `faster` is the seconds of serial over those of the executor,
-`at most` the same of `apart`. `overhead` is what the executor took longer than `apart`; the start
-of its workers, whose seconds until the first result stand beside it, is the larger part.
+`at most` the same of `apart`, `longer` what the executor took longer than `apart`. `overhead` is
+the share of the workers' time that no input got, by the seconds that stand in the ledger: it does
+not depend on how fast the cores are at the moment. Most of it is the start of the workers, whose
+seconds until the first result stand beside it.
 """
 
 from __future__ import annotations
@@ -59,11 +61,13 @@ class Turn:
     Attributes:
         seconds: In all.
         start: Of them, until the first result.
+        busy: Of all workers together, spent on inputs.
         rows: All that must be the same.
     """
 
     seconds: float
     start: float
+    busy: float
     rows: list[EvaluatedRow]
 
 
@@ -115,8 +119,9 @@ def turn(run: Run, executor: Executor, folder: Path) -> Turn:
 
     ledger: Ledger = run.certify(path, executor=executor, on_input=on_input)
     seconds = time.perf_counter() - started
-    rows = [replace(row, seconds=0.0) for row in ledger.rows()]
-    return Turn(seconds, first[0], rows)
+    rows = list(ledger.rows())
+    busy = sum(row.seconds for row in rows)
+    return Turn(seconds, first[0], busy, [replace(row, seconds=0.0) for row in rows])
 
 
 def one_apart(directory: Path, images: int, n: int, folder: Path, ready: Barrier) -> None:
@@ -168,7 +173,8 @@ def summary(spec: str, workers: int, rounds: list[Round]) -> Row:
         "start_seconds": median((turn.start for _, _, turn in turns), 2),
         "faster": median((serial / turn.seconds for serial, _, turn in turns), 3),
         "at_most": median((serial / alone for serial, alone, _ in turns), 3),
-        "overhead": median((turn.seconds / alone - 1 for _, alone, turn in turns), 4),
+        "longer": median((turn.seconds / alone - 1 for _, alone, turn in turns), 4),
+        "overhead": median((1 - turn.busy / turn.seconds / workers for _, _, turn in turns), 4),
     }
 
 
@@ -195,7 +201,7 @@ def main() -> None:
         print(f"{options.images} images of mnist5k, n = {options.n:,}, one thread a process")
         print(
             f"{'executor':20}{'serial s':>10}{'apart s':>10}{'seconds':>10}{'start s':>10}"
-            f"{'faster':>10}{'at most':>10}{'overhead':>10}"
+            f"{'faster':>10}{'at most':>10}{'longer':>10}{'overhead':>10}"
         )
         executors = {}
         for spec in options.executors:
@@ -221,7 +227,7 @@ def main() -> None:
             row = summary(spec, workers_of(executor), rounds)
             rows.append(row)
             print(
-                "{:20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10.1%}".format(*row.values()),
+                "{:20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10.1%}{:>10.1%}".format(*row.values()),
                 flush=True,
             )
     keep(

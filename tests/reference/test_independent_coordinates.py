@@ -213,6 +213,7 @@ for k in (0.1, 0.5, 0.999, 1.0, 1.5, 4.0, 100.0):
     CASES.append((IidExponentialL1(IidExponential(1.0, k)), odd_quantile(partial(tail, k=k)), 1e-9))
 
 
+@pytest.mark.slow  # test_against_digits.py looks at fewer points by default
 @pytest.mark.parametrize(
     ("certificate", "exact", "loss"), CASES, ids=[str(case[0]) for case in CASES]
 )
