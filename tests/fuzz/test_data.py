@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from radii.data import load
+from radii.data.mat import read_mat
 from radii.errors import DataError
 from tests.fuzz.oracle import answered, state
 from tests.fuzz.strategies import fuzzed, mutated
@@ -102,6 +103,21 @@ def test_mat(folder: Path, content: bytes) -> None:
     path = root / "test_32x32.mat"
     path.write_bytes(content)
     _read("svhn", root, path)
+
+
+def _structure(packed: bool) -> bytes:
+    file = io.BytesIO()
+    kinds = np.dtype([("number", object), ("text", object)])
+    savemat(file, {"s": np.array([[(1, "n01")], [(2, "")]], kinds)}, do_compression=packed)
+    return file.getvalue()
+
+
+@fuzzed(25, mutated(_structure(packed=False)) | mutated(_structure(packed=True)))
+def test_mat_structures(folder: Path, content: bytes) -> None:
+    path = folder / "meta.mat"
+    path.write_bytes(content)
+    answered(lambda: read_mat(path, "s"))
+    assert path.read_bytes() == content
 
 
 def _npz(packed: bool, **arrays: object) -> bytes:
