@@ -15,6 +15,7 @@ from radii.smoothing._copies import copies_of, is_traced
 from radii.smoothing._in_the_input import NO_GRADIENTS, InTheInput, not_differentiable
 from radii.smoothing.estimators import AVERAGES, Estimator
 
+ROWS_APART = 64  # that are worth a pass of their own
 NUMBERS_AT_ONCE = 1 << 21  # in the noisy inputs of one pass of the base, unless one row has more
 
 
@@ -103,8 +104,10 @@ class SoftClassifier(nn.Module):
         if self.fresh is not None:
             self.delta = self.fresh().to(self.delta)
         if self.frozen and x.requires_grad and torch.is_grad_enabled():
+            size = self._inputs_apart(x)
+            parts = torch.split(self.delta, size, dim=1)
             outputs: Tensor = InTheInput.apply(  # type: ignore[no-untyped-call]
-                x, partial(self._outputs, delta=self.delta)
+                x, [partial(self._outputs, delta=part) for part in parts], size
             )
             return outputs
         return self._outputs(x, self.delta)
@@ -112,6 +115,21 @@ class SoftClassifier(nn.Module):
     def attack_loss(self, scores: Tensor, y: Tensor) -> Tensor:
         """What attacks raise: `(batch, num_classes)` outputs and labels to `(batch,)` losses."""
         return AVERAGES[self.estimator].loss(scores, y)
+
+    def _inputs_apart(self, x: Tensor) -> int:
+        """How many inputs have a pass of their own, on a core of their own.
+
+        All of them together where a pass may not see only some of the rows, or must run in this
+        thread. It follows from the number of draws alone, so answers do not depend on the cores.
+        """
+        apart = (
+            x.device.type == "cpu"
+            and self._eager
+            and isinstance(self.base, nn.Module)
+            and not any(module.training for module in self.base.modules())
+            and not torch.is_autocast_enabled("cpu")
+        )
+        return max(1, ROWS_APART // len(self.delta)) if apart else len(x)
 
     def _outputs(self, x: Tensor, delta: Tensor) -> Tensor:
         draws, batch = delta.shape[:2]
