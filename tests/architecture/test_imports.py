@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,8 @@ def statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
             yield from statements(child)
 
 
-def imported(source: str) -> set[str]:
+@cache
+def imported(source: str) -> frozenset[str]:
     """Full names that a file imports: `from a import b` is `a.b`."""
     names: set[str] = set()
     for statement in statements(ast.parse(source)):
@@ -84,7 +86,7 @@ def imported(source: str) -> set[str]:
         else:
             assert statement.level == 0, "imports are absolute"
             names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
-    return names
+    return frozenset(names)
 
 
 def of_radii(file: str) -> set[str]:
@@ -120,11 +122,18 @@ def test_every_package_is_in_the_table() -> None:
     assert {part_of(file) for file in INNER} <= set(TABLE) | OPEN_TO_ALL
 
 
-@pytest.mark.parametrize("file", INNER)
-def test_imports_follow_the_table(file: str) -> None:
-    part = part_of(file)
+each_part = pytest.mark.parametrize("part", sorted({part_of(file) for file in INNER}))
+
+
+def of_part(part: str) -> list[str]:
+    """Its files."""
+    return [file for file in INNER if part_of(file) == part]
+
+
+@each_part
+def test_imports_follow_the_table(part: str) -> None:
     allowed = TABLE.get(part, set()) | OPEN_TO_ALL | {part, "__version__"}
-    assert of_radii(file) <= allowed
+    assert not {file: wrong for file in of_part(part) if (wrong := of_radii(file) - allowed)}
 
 
 INDEPENDENT = [file for file in INNER if file.startswith("verification/independent/")]
@@ -140,35 +149,49 @@ def test_what_recomputes_independently_shares_no_code(file: str) -> None:
     )
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_nobody_imports_the_command_line(file: str) -> None:
-    assert part_of(file) in {"cli", "__main__"} or "cli" not in of_radii(file)
+def test_nobody_imports_the_command_line() -> None:
+    users = {file for file in FILES if "cli" in of_radii(file)}
+    assert {part_of(file) for file in users} == {"cli", "__main__"}
 
 
-@pytest.mark.parametrize("file", [file for file in INNER if part_of(file) in NO_TORCH])
-def test_no_torch_where_none_belongs(file: str) -> None:
-    names = imported((ROOT / file).read_text(encoding="utf-8"))
-    torch = {name for name in names if name.split(".")[0] == "torch"}
-    assert not torch or file in MAY_IMPORT_TORCH
+@each_part
+def test_no_torch_where_none_belongs(part: str) -> None:
+    users = {
+        file
+        for file in of_part(part)
+        if any(
+            name.split(".")[0] == "torch"
+            for name in imported((ROOT / file).read_text(encoding="utf-8"))
+        )
+    }
+    assert part not in NO_TORCH or users <= MAY_IMPORT_TORCH
 
 
-@pytest.mark.parametrize(
-    ("module", "absent"),
-    [
-        ("radii", ["torch", "numpy", "scipy", "typer", "rich", "matplotlib"]),
-        ("radii.bounds", ["torch", "typer", "rich", "matplotlib"]),
-        ("radii.noise", ["torch", "typer", "rich", "matplotlib"]),
-        ("radii.certificates", ["torch", "typer", "rich", "matplotlib"]),
-        ("radii.rounding", ["torch", "numpy", "scipy", "typer", "rich", "matplotlib"]),
-        ("radii.records", ["torch", "typer", "rich", "matplotlib"]),
-        ("radii.executors", ["torch", "numpy", "scipy", "ray", "typer", "rich", "matplotlib"]),
-        ("radii.smoothing", ["typer", "rich", "matplotlib"]),
-    ],
-)
-def test_what_an_import_leaves_alone(module: str, absent: list[str]) -> None:
-    code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
+# One after the other in one process, each with what may have been imported by then.
+LIGHT = {
+    "radii": set(),
+    "radii.rounding": set(),
+    "radii.executors": set(),
+    "radii.records": {"numpy"},
+    "radii.bounds": {"numpy", "scipy"},
+    "radii.noise": {"numpy", "scipy"},
+    "radii.certificates": {"numpy", "scipy"},
+    "radii.smoothing": {"numpy", "scipy", "torch"},
+}
+HEAVY = {"torch", "numpy", "scipy", "ray", "typer", "rich", "matplotlib"}
+
+
+def test_what_an_import_leaves_alone() -> None:
+    code = f"""
+import importlib, sys
+for module in {list(LIGHT)!r}:
+    importlib.import_module(module)
+    print(module, *({HEAVY!r} & set(sys.modules)))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    found = {module: set(names) for module, *names in map(str.split, done.stdout.splitlines())}
+    assert list(found) == list(LIGHT)
+    assert not {m: extra for m, names in found.items() if (extra := names - LIGHT[m])}
 
 
 def registers(path: Path) -> bool:

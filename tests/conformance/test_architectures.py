@@ -8,8 +8,11 @@ import torch
 from radii.models import ARCHITECTURES, FromPython, initialise, load_base, save_base
 from radii.registry import reference_of
 
+LARGE = {"wide_resnet28_10", "densenet40"}  # the others like them are smaller
 CASES = [
-    (name, example) for name in ARCHITECTURES.names() for example in ARCHITECTURES[name].examples
+    pytest.param((name, example), marks=pytest.mark.slow if name in LARGE else ())
+    for name in ARCHITECTURES.names()
+    for example in ARCHITECTURES[name].examples
 ]
 CLASSES = 7
 

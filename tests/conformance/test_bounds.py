@@ -130,7 +130,7 @@ def test_both_recursions_agree(bound: Bound, alpha: float) -> None:
         assert long == pytest.approx(short, rel=1e-12, abs=1e-24)
 
 
-@pytest.mark.parametrize("n", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [600, pytest.param(20_000, marks=pytest.mark.slow)])
 @each_alpha
 @pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
 def test_exact_coverage_at_every_stopping_time_of_a_long_run(

@@ -57,7 +57,10 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind == "early" else pytest.mark.slow) for kind in KINDS],
+)
 def test_rows_are_those_of_serial(base, tmp_path, kind):
     straight = certify(base, tmp_path / "serial", *KINDS[kind])
     assert certify(base, tmp_path / "two", *KINDS[kind], "--executor", "processes:2") == straight
