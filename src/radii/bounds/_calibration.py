@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +12,8 @@ from scipy.special import betainc, betaln, xlogy
 from radii.bounds._crossing import Walk
 from radii.records import FloatArray, IntArray
 
-_HALVINGS = 13  # of the range of log levels of the sequential test, to 0.001
-_BELOW, _ABOVE = 3.0, 6.0  # the range, around that of Ville's inequality
+# Log levels of the sequential test, above that of Ville's inequality; the last is never reached.
+_LEVELS = np.append(np.arange(1, 2**13) * (9 / 2**13) - 3, np.inf)
 _PRIOR = 0.5
 
 
@@ -39,25 +40,17 @@ def boundary(p: float, alpha: float, share: float, looks: tuple[int, ...]) -> tu
         return walk.crossings(np.append(claim[:-1], last)).most_up
 
     def fewest(claim: IntArray, spend: float) -> int:
-        below, above = int(cap * p), cap + 1
-        while below + 1 < above:
-            middle = (below + above) // 2
-            if error(claim, middle) <= spend:
-                above = middle
-            else:
-                below = middle
-        return above
+        counts = range(cap + 1)
+        return bisect_left(
+            counts, True, lo=math.ceil(cap * p), key=lambda last: error(claim, last) <= spend
+        )
 
     last = fewest(t + 1, share * alpha)  # and the sequence spends what this leaves
-    low, high = -math.log(alpha) - _BELOW, -math.log(alpha) + _ABOVE
-    sequence = t + 1
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        tried = _betting(t, p, max(middle, 0.0))
-        if error(tried, last) <= alpha:
-            sequence, high = tried, middle
-        else:
-            low = middle
+    levels = np.maximum(_LEVELS - math.log(alpha), 0.0)
+    lowest = bisect_left(
+        levels[:-1], True, key=lambda level: error(_betting(t, p, level), last) <= alpha
+    )
+    sequence = _betting(t, p, levels[lowest])
     return (*(int(b) for b in sequence[:-1]), fewest(sequence, alpha))
 
 
@@ -66,10 +59,8 @@ def _betting(t: IntArray, p: float, level: float) -> IntArray:
     below, above = (t * p).astype(np.int64), t + 1
     while np.any(below + 1 < above):
         middle = (below + above) // 2
-        open_ = below + 1 < above
-        enough = _log_wealth(np.minimum(middle, t), t, p) >= level
-        above = np.where(open_ & enough, middle, above)
-        below = np.where(open_ & ~enough, middle, below)
+        enough = _log_wealth(middle, t, p) >= level  # never where they meet: no gain at the mean
+        below, above = np.where(enough, below, middle), np.where(enough, middle, above)
     return np.asarray(above)
 
 
@@ -78,5 +69,5 @@ def _log_wealth(k: IntArray, t: IntArray, p: float) -> FloatArray:
     c = _PRIOR
     a, b = k + c, t - k + c
     ahead = betaln(a, b) - betaln(c, c) - xlogy(k, p) - xlogy(t - k, 1 - p)
-    tail, prior = np.maximum(betainc(b, a, 1 - p), 1e-300), betainc(c, c, 1 - p)
+    tail, prior = betainc(b, a, 1 - p), betainc(c, c, 1 - p)
     return np.asarray(ahead + xlogy(1, tail) - math.log(prior))

@@ -10,6 +10,7 @@ import numpy as np
 from radii.records import FloatArray, IntArray
 
 RARE = 1e-26  # a probability that is left out and, where it matters, counted as an error
+LEFT_OUT = 2e-26  # of each step, at most
 _UNIT = 2.0**-53
 
 
@@ -52,14 +53,14 @@ class Walk:
     with w the number of binomial weights kept:
 
     - a weight is a product of at most w ratios of neighbours, each with at most five roundings and
-      one for the product, from the largest weight outwards; normalising at most doubles that, and
+      one for the product, from the mean outwards; normalising at most doubles that, and
       adds two: `12 w + 2`;
     - an entry of the convolution sums at most w products: `w + 1` more;
     - what leaves, and the looks, are added up in pairs: less than 100 in all.
 
     So `16 (w + 8)` a look is more than enough, products of errors included; `rounding` is the sum
-    of twice that. Counts and steps rarer than 1e-26 are left out, and `dropped` is what they add up
-    to.
+    of twice that. Counts rarer than 1e-26 are left out, and so are steps far from the mean, of
+    2e-26 a look at most; `dropped` is what they add up to.
 
     Args:
         looks: `(m,)` Draws made at each look, rising.
@@ -82,7 +83,7 @@ class Walk:
         alive, least, dropped, rounding = np.ones(1), 0, 0.0, 0.0
         for j, step in enumerate(self.steps):
             alive, least = np.convolve(alive, step.chances), least + step.first
-            dropped += step.rare
+            dropped += LEFT_OUT
             rounding += 32 * _UNIT * (len(step.chances) + 8)
             leave = min(max(int(upper[j]) - least, 0), len(alive))
             stay = min(max(int(lower[j]) + 1 - least, 0), leave)
@@ -114,37 +115,25 @@ class Step:
     Attributes:
         chances: Probability of `first` and more.
         first: The fewest.
-        rare: More than the probability of what was left out.
     """
 
     chances: FloatArray
     first: int
-    rare: float
 
 
 def _binomial(n: int, p: float) -> Step:
-    """A binomial law: products of ratios of neighbours, from the largest outwards.
+    """A binomial law: products of ratios of neighbours, from the mean outwards.
 
-    The ratios fall outwards, so beyond a window there is at most a geometric series.
+    Counts further than `width` from the mean, rounded down, are left out. These are further than
+    `t = 40 + 11 sigma` from it, and by Bernstein's inequality each side of them has a probability
+    of at most `exp(-t^2 / (2 sigma^2 + 2 t / 3))`. As `t^2 = 121 sigma^2 + 880 sigma + 1600` is at
+    least `60 (2 sigma^2 + 2 t / 3)`, that is at most exp(-60), and both have less than 2e-26.
     """
-    mode = min(int((n + 1) * p), n)
-    odds, width = p / (1 - p), int(50 + 12 * math.sqrt(n * p * (1 - p)))
-    k = np.arange(mode, min(n, mode + width))
-    ratios_above = (n - k) * odds / (k + 1)
-    k = np.arange(mode, max(0, mode - width), -1)
-    ratios_below = k / ((n - k + 1) * odds)
-    above, below = np.cumprod(ratios_above), np.cumprod(ratios_below)
+    mean, odds = int(n * p), p / (1 - p)
+    width = 41 + int(11 * math.sqrt(n * p * (1 - p)))
+    k = np.arange(mean, min(n, mean + width))
+    above = np.cumprod((n - k) * odds / (k + 1))
+    k = np.arange(mean, max(0, mean - width), -1)
+    below = np.cumprod(k / ((n - k + 1) * odds))
     weights = np.concatenate([below[::-1], [1.0], above])
-    beyond = 0.0
-    for tail, ratios, more in (
-        (above, ratios_above, mode + width < n),
-        (below, ratios_below, mode - width > 0),
-    ):
-        if more:
-            beyond += float(tail[-1] / (1 - ratios[-1]))
-    total = weights.sum()
-    weights, beyond = weights / total, beyond / total
-    kept = np.flatnonzero(weights > RARE)
-    low, high = int(kept[0]), int(kept[-1]) + 1
-    rare = float(weights[:low].sum() + weights[high:].sum()) + beyond
-    return Step(weights[low:high], mode - len(below) + low, rare * (1 + 2.0**-20) + 1e-290)
+    return Step(weights / weights.sum(), mean - len(below))

@@ -51,7 +51,7 @@ class Exact(Bound):
     def upper(self, k: IntArray, n: IntArray | int, alpha: float) -> FloatArray:
         """`k/n`, rounded up; see `lower`."""
         k, n = _check(k, n, alpha)
-        return np.where(k == 0, 0.0, np.minimum(np.nextafter(k / n, 1), 1.0))
+        return np.where(k == 0, 0.0, np.nextafter(k / n, 1))
 
     def class_bounds(self, votes: Counts | SoftVotes, top: IntArray, alpha: float) -> ClassBounds:
         """The share of the top class, and that of the other class with most votes.

@@ -50,12 +50,12 @@ def normal_quantile(log_p: Tensor) -> Tensor:
 class _NormalQuantile(torch.autograd.Function):
     """Newton's method on the log of the normal distribution function, from below.
 
-    That function is concave and `Phi(-t) <= exp(-t^2 / 2) / 2`, so no step goes too far.
+    That function is concave and `Phi(-t) <= exp(-t^2 / 2)`, so no step goes too far.
     """
 
     @staticmethod
     def forward(ctx: Any, log_p: Tensor) -> Tensor:
-        z = -(-2 * (log_p + math.log(2))).clamp(min=0).sqrt()
+        z = -(-2 * log_p).sqrt()
         for _ in range(_NEWTON_STEPS):
             z = z - (torch.special.log_ndtr(z) - log_p) * _mills_ratio(z)
         ctx.save_for_backward(z)
@@ -78,11 +78,11 @@ def _log_mean(log_p: Tensor) -> Tensor:
 
 
 def _plug_in(scores: Tensor) -> Tensor:
-    return _log_mean(log_softmax(scores, dim=-1))
+    return _log_mean(log_softmax(scores, dim=2))
 
 
 def _expectation(scores: Tensor) -> Tensor:
-    return log_softmax(scores, dim=-1).mean(0)
+    return log_softmax(scores, dim=2).mean(0)
 
 
 def _logits(scores: Tensor) -> Tensor:
@@ -91,11 +91,10 @@ def _logits(scores: Tensor) -> Tensor:
 
 def _margin(scores: Tensor) -> Tensor:
     """Where a class has more than half, the quantile of the others' sum, with the sign changed."""
-    log_p = _log_mean(log_softmax(scores, dim=-1).clamp(min=_LEAST_LOG)).clamp(max=0)
-    top = log_p.argmax(-1, keepdim=True)
-    others = log_p.scatter(-1, top, -math.inf).logsumexp(-1, keepdim=True)
-    is_top = torch.zeros_like(log_p, dtype=torch.bool).scatter(-1, top, True)
-    above_half = is_top & (log_p > others)
+    log_p = _log_mean(log_softmax(scores, dim=2).clamp(min=_LEAST_LOG)).clamp(max=0)
+    top = log_p.argmax(1, keepdim=True)
+    others = log_p.scatter(1, top, -math.inf).logsumexp(1, keepdim=True)
+    above_half = log_p > others  # of no class but the top one: the others are at least as likely
     z = normal_quantile(torch.where(above_half, others, log_p))
     return torch.where(above_half, -z, z)
 

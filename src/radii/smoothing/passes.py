@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -21,9 +22,8 @@ from radii.noise.streams import Generators, Rng, Stage, Stream
 from radii.smoothing.tally import Tally
 
 _ROWS_A_THREAD = 1_600  # in one round
-# Rows of a round elsewhere: doubled from the first of these to the last, as long as it pays.
-_FEWEST_ROWS_ELSEWHERE = 512
-_MOST_ROWS_ELSEWHERE = 65_536
+# Rows of a round elsewhere: the next of these, as long as it pays.
+_ROWS_ELSEWHERE = (512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536)
 _BYTES_ELSEWHERE = 2 << 30  # of noisy inputs in one round, at most
 _PAYS = 1.05  # times as many draws a second
 _TIMED = 3  # passes, of which the fastest counts
@@ -192,7 +192,7 @@ class ThreadPasses(Passes):
 
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
         """An equal share of the blocks for each thread; see `Passes.submit`."""
-        if getattr(self.base, "compiled_rows", 0) is None:  # of a module that is compiled
+        if getattr(self.base, "compiled_rows", False) is None:  # of a module that is compiled
             self.base.compiled_rows = self._pass_rows(blocks[0])  # type: ignore[attr-defined]
         shares = [blocks[first :: self.workers] for first in range(min(self.workers, len(blocks)))]
         futures = [self._pool.submit(self._sums, share) for share in shares]
@@ -265,24 +265,25 @@ class DevicePasses(Passes):
         base: Any = self.base
         while hasattr(base, "compiled_rows"):  # for one batch size: the module itself is tried
             base = base.module
-        most = min(_MOST_ROWS_ELSEWHERE, _BYTES_ELSEWHERE // (4 * max(x.numel(), 1)))
-        rows = found = min(_FEWEST_ROWS_ELSEWHERE, max(most, 1))
-        best = 0.0
-        while rows <= most:
+        most = _BYTES_ELSEWHERE // x.element_size() // x.numel()
+        found, before = max(1, min(_ROWS_ELSEWHERE[0], most)), math.inf
+        for rows in _ROWS_ELSEWHERE:
+            if rows > most:
+                break
             try:
                 noisy = x.expand(rows, *x.shape).contiguous()
                 seconds = min(self._seconds(base, noisy) for _ in range(_TIMED))
             except torch.OutOfMemoryError:
                 break
-            if rows / seconds < _PAYS * best:
+            if _PAYS * seconds > 2 * before:
                 break
-            found, best, rows = rows, rows / seconds, 2 * rows
+            found, before = rows, seconds
         return found
 
     def _seconds(self, base: Callable[[Tensor], Any], noisy: Tensor) -> float:
         started = time.perf_counter()
         self.classify(noisy, base)
-        if self.device.type == "cuda":
+        if noisy.is_cuda:
             torch.cuda.synchronize(self.device)
         return time.perf_counter() - started
 
@@ -297,7 +298,7 @@ class DevicePasses(Passes):
         for block, out in zip(blocks, torch.split(noisy, rows), strict=True):
             self.draw(block, self._generators, out)
         sums = self.tally.sums(self._answers(noisy), rows)
-        if self.device.type != "cuda":
+        if not sums.is_cuda:
             done = sums.cpu().numpy()
             return lambda: done
         copy = torch.empty(sums.shape, dtype=sums.dtype, pin_memory=True)
@@ -325,7 +326,7 @@ class DevicePasses(Passes):
                         f"take a smaller base classifier or another device."
                     ) from error
                 self._most = most
-                if self.device.type == "cuda":
+                if noisy.is_cuda:
                     torch.cuda.empty_cache()
 
 

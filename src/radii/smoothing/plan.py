@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ from radii.stopping.base import Course, Stop
 from radii.stopping.never import Never
 
 _MOST = 10_000  # draws up to which the least sufficient n is looked for
+_SEED_BITS: Mapping[Rng, int] = {"auto": 63, "chacha": 256}
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,12 @@ class SamplingPlan:
             PlanError: If even n votes of n do not put the top class above the others, or the bound
                 takes no soft votes where they are asked for.
         """
+        soft_votes = vote == "soft"
         if self.stops_early:
-            if vote == "soft":
+            if soft_votes:
                 raise PlanError("soft votes need all n draws: leave the stopping rule out.")
             return  # `course` refuses what could claim nothing
-        if vote == "soft" and not self.fixed_bound.soft:
+        if soft_votes and not self.fixed_bound.soft:
             soft = [name for name in BOUNDS.names() if BOUNDS[name].soft]
             raise PlanError(
                 f"{BOUNDS.spec_of(self.fixed_bound)} bounds hard votes only: "
@@ -139,7 +142,9 @@ class SamplingPlan:
             )
 
     def _succeeds(self, n: int, num_classes: int) -> bool:
-        unanimous = Counts(np.array([n] + [0] * (num_classes - 1)), tie=np.array(0.0))
+        votes = np.zeros(num_classes, dtype=np.int64)
+        votes[:1] = n
+        unanimous = Counts(votes, tie=np.array(0.0))
         bounds = self.fixed_bound.class_bounds(unanimous, unanimous.top, self.alpha)
         return bool(bounds.pA_lower > bounds.pB_upper)
 
@@ -150,7 +155,7 @@ class SamplingPlan:
         """
         if self.seed is not None:
             return self
-        return replace(self, seed=secrets.randbits(256 if rng == "chacha" else 63))
+        return replace(self, seed=secrets.randbits(_SEED_BITS[rng]))
 
 
 @lru_cache(maxsize=16)

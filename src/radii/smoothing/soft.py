@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -176,5 +177,5 @@ def suitable_chunk(delta: Tensor) -> int | None:
     A pass has at most 2,097,152 numbers of noisy inputs: 2,674 images of MNIST, 682 of CIFAR-10, 13
     of 3 x 224 x 224.
     """
-    rows = max(1, NUMBERS_AT_ONCE // max(1, delta[0, :1].numel()))
+    rows = max(1, NUMBERS_AT_ONCE // math.prod(delta.shape[2:]))
     return None if rows >= delta.shape[0] * delta.shape[1] else rows

@@ -123,7 +123,6 @@ class SoftTally(Tally):
         """Sums in the order of the draws, block by block; see `Tally.sums`."""
         scores = answer.double().softmax(1)
         wrong = scores.isnan().any(1, keepdim=True)
-        scores = scores.masked_fill(wrong, 0)
         columns = torch.cat([scores, scores.square(), wrong.double()], dim=1)
         return torch.stack([block.sum(0) for block in torch.split(columns, list(rows))])
 

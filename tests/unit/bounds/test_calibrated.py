@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import replace
 from fractions import Fraction
@@ -11,9 +12,10 @@ import pytest
 
 from radii.bounds import Calibrated, ClopperPearson, Hybrid
 from radii.bounds._calibration import _betting, _log_wealth, boundary
-from radii.bounds._crossing import crossings
+from radii.bounds._crossing import Crossings, Walk, crossings
 from radii.bounds.betting import Betting
 from radii.bounds.calibrated import geometric_looks
+from radii.records import IntArray
 from tests.conformance.test_bounds import binomial
 
 THRESHOLDS = "0.5000000000000001/0.6914624612740131/0.93/0.9986/0.9998"
@@ -113,6 +115,41 @@ def test_where_no_count_suffices_the_boundary_is_beyond_all() -> None:
     assert boundary(0.86, 0.05, 1.0, (10, 20)) == (11, 20)  # 0.86^20 is 0.0490
 
 
+@pytest.mark.parametrize("alpha", [0.9, 0.3, 0.05, 0.001, 1e-12])
+@pytest.mark.parametrize(("p", "share"), [(0.5, 0.8), (0.3, 0.2), (0.9, 0.0)])
+def test_no_lower_level_of_the_bets_would_do(alpha: float, p: float, share: float) -> None:
+    """Unless it is below 0, where one could claim at a loss; to 0.0012, that is 9 / 2^13."""
+    n = 3_000
+    looks = geometric_looks(n, 20, 1.3)
+    claim, t = np.array(boundary(p, alpha, share, tuple(looks.tolist()))), looks[:-1]
+    last = n + 1
+    if share:
+        last = int(np.searchsorted(ClopperPearson().lower(np.arange(last), n, share * alpha), p))
+    can = claim[:-1] <= t
+    assert np.all(_log_wealth(claim[:-1][can], t[can], p) >= 0)
+    level = _log_wealth(claim[:-1] - 1, t, p).max() - 0.0012
+    lowered = crossings(looks, p, np.append(_betting(t, p, level), last))
+    assert level < 0 or lowered.most_up > alpha
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.001])
+def test_a_boundary_takes_few_walks(alpha: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halvings: 13 of the levels, and twice those of the counts above their mean."""
+    done: list[int] = []
+
+    class Counted(Walk):
+        def crossings(self, upper: IntArray, lower: IntArray | None = None) -> Crossings:
+            done.append(1)
+            return super().crossings(upper, lower)
+
+    monkeypatch.setattr("radii.bounds._calibration.Walk", Counted)
+    looks = tuple(geometric_looks(4_000, 32, 1.5).tolist())
+    for p in (0.1, 0.75, 0.99):
+        done.clear()
+        boundary.__wrapped__(p, alpha, 0.8, looks)
+        assert len(done) <= 14 + 2 * math.ceil(math.log2(4_000 * (1 - p) + 1))
+
+
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.97])
 def test_the_bets_behind_the_sequence_are_a_fair_game(p: float) -> None:
     """The mean wealth is 1 after any number of draws, and a count below its share wins nothing."""
@@ -121,7 +158,7 @@ def test_the_bets_behind_the_sequence_are_a_fair_game(p: float) -> None:
         wealth = np.exp(_log_wealth(k, np.full(t + 1, t), p))
         assert binomial(t, np.array([p]))[0] @ wealth == pytest.approx(1, rel=1e-9)
         assert np.all(np.diff(wealth[k >= t * p]) > 0)
-        assert np.all(wealth[(k <= t * p) & (k > t * p / 2)] <= 1)  # underflows far below
+        assert np.all(wealth[k <= t * p] < 1)
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.97])

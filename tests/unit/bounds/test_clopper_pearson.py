@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import betainc, betaincc
 
-from radii.bounds import ClopperPearson
+from radii.bounds import ClopperPearson, clopper_pearson
+from radii.bounds.clopper_pearson import _bisected, _polished
 from tests.reference.high_precision import lower_tail, upper_tail
 from tests.reference.test_clopper_pearson import EXTREMES, points
 
@@ -40,3 +43,46 @@ def test_no_success_and_no_failure_say_nothing() -> None:
     for n in (1, 2, 1_000_000):
         assert BOUND.lower(np.array(0), n, 0.3) == 0
         assert BOUND.upper(np.array(n), n, 0.3) == 1
+
+
+def test_a_guess_that_is_off_is_corrected() -> None:
+    """By one step of Newton's method where that is enough, and else by bisection."""
+    for k, n, alpha in [(1, 2, 0.3), (3, 40, 0.001), (39, 40, 1e-9), (1_990, 2_000, 0.05)]:
+        a, b = np.array([k]), np.array([n - k + 1])
+        root = float(BOUND.lower(np.array(k), n, alpha)) * (1 + 2.0**-40)
+        for off in 10.0 ** np.arange(-14, 0):
+            for guess in (root * (1 - off), root + (1 - root) * off):
+                found = Fraction(float(_polished(np.array([guess]), betainc, a, b, alpha)[0]))
+                tails = [upper_tail(k, n, found * (1 + s * MARGIN / 8)) for s in (-1, 1)]
+                assert tails[0] < alpha < tails[1], f"{k=} {n=} {alpha=} {off=}"
+
+
+def test_bisection_is_for_guesses_that_are_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes 64 steps where Newton's method takes one."""
+    done: list[int] = []
+
+    def noted(tail: Any, a: Any, b: Any, alpha: float) -> Any:
+        done.append(a.size)
+        return _bisected(tail, a, b, alpha)
+
+    monkeypatch.setattr(clopper_pearson, "_bisected", noted)
+    some = points(3, 200)
+    for k, n, alpha in some:
+        BOUND.lower(np.array(k), n, alpha)
+        BOUND.upper(np.array(n - k), n, alpha)
+    assert sum(done) <= 0.02 * len(some)
+    BOUND.lower(np.array([3, 9_121, 3]), 10_120, 1e-5)  # SciPy 1.17 is off by 0.14 at the second
+    assert sum(done) <= 0.02 * len(some) + 1
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-9, 0.05, 0.999])
+def test_bisection_against_closed_forms(alpha: float) -> None:
+    """The tail of Beta(1, 1) is p, that of Beta(a, 1) is p^a; complements likewise."""
+    one, a = np.array([1, 1]), np.array([1, 20])
+    np.testing.assert_allclose(
+        _bisected(betainc, a, one, alpha), alpha ** (1 / a), rtol=5e-13, atol=0
+    )
+    far = max(alpha, 1e-15)
+    np.testing.assert_allclose(
+        1 - _bisected(betaincc, one, a, far), far ** (1 / a), rtol=5e-13, atol=2e-16
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy.special import betainc
 
-from radii.bounds._crossing import Walk, crossings
+from radii.bounds._crossing import LEFT_OUT, Walk, crossings
 from tests.reference.high_precision import lower_tail, upper_tail
 
 
@@ -72,19 +73,24 @@ def test_a_step_leaves_out_no_more_than_it_says(draws: int, p: float) -> None:
     k = step.first + np.arange(len(step.chances))
     below = 1 - betainc(max(k[0], 1), draws - max(k[0], 1) + 1, p) if k[0] else 0.0
     above = betainc(k[-1] + 1, draws - k[-1], p) if k[-1] < draws else 0.0
-    assert below <= step.rare + 1e-15  # 1 - x has no digits beyond
-    assert above <= step.rare < 1e-22
+    assert below <= LEFT_OUT + 1e-15  # 1 - x has no digits beyond
+    assert above <= LEFT_OUT < 1e-22
     assert step.chances.sum() == pytest.approx(1, rel=1e-12)
 
 
-@pytest.mark.parametrize(("draws", "p"), [(40, 1e-6), (3_000, 0.5), (9_000, 0.97), (10**6, 0.999)])
+LAWS = [(n, p) for n in (1, 40, 3_000, 10**6) for p in (1e-6, 0.03, 0.5, 0.97, 0.999)]
+
+
+@pytest.mark.parametrize(("draws", "p"), LAWS)
 def test_what_a_step_leaves_out_against_exact_tails(draws: int, p: float) -> None:
-    """Not less than is true, and not by much more: it is an error that alpha must pay for."""
+    """Not more than it says; nor is it wider than need be, for `rounding` pays for every count."""
     (step,) = Walk(np.array([draws]), p).steps
     last = step.first + len(step.chances) - 1
+    assert 0 <= step.first <= last <= draws
     left_out = upper_tail(last + 1, draws, p) + lower_tail(step.first - 1, draws, p)
-    assert left_out <= step.rare <= 3 * left_out + 1e-289
-    for k in (step.first, (step.first + last) // 2, last):
+    assert left_out <= LEFT_OUT
+    assert len(step.chances) <= 90 + 23 * math.sqrt(draws * p * (1 - p))
+    for k in np.unique(np.linspace(step.first, last, 9).astype(np.int64)).tolist():
         chance = upper_tail(k, draws, p) - upper_tail(k + 1, draws, p)
         if chance > 1e-20:
             assert float(step.chances[k - step.first] / chance) == pytest.approx(1, rel=1e-9)
@@ -96,7 +102,42 @@ def test_a_walk_that_cannot_go_on_ends() -> None:
     assert found.up.tolist() == [pytest.approx(11 / 16), 0, 0]
     assert found.down.tolist() == [pytest.approx(5 / 16), 0, 0]
     assert found.mean_draws == pytest.approx(4)
-    assert found.dropped < 1e-250
+    assert found.dropped < 1e-24
+
+
+def test_everybody_may_leave_at_a_look() -> None:
+    for upper, lower, found in ((0, -1, [1, 0]), (-3, -1, [1, 0]), (4, 3, [0, 1]), (9, 7, [0, 1])):
+        ends = crossings(np.array([3, 5]), 0.5, np.array([upper, 6]), np.array([lower, -1]))
+        assert [ends.up[0], ends.down[0]] == pytest.approx(found, abs=1e-15)
+        assert ends.up[1] == ends.down[1] == 0
+        assert ends.mean_draws == pytest.approx(3)
+
+
+def test_counts_of_both_ends_are_dropped() -> None:
+    chances = [math.comb(200, k) / 2**200 for k in range(201)]
+    rare = sum(chance for chance in chances if chance <= 1e-26)
+    assert rare > 1e-27
+    found = crossings(np.array([200]), 0.5, np.array([201]))
+    assert found.dropped - LEFT_OUT == pytest.approx(rare, rel=1e-6, abs=0)
+
+
+def test_without_a_lower_boundary_nobody_leaves_downwards() -> None:
+    found = crossings(np.array([2, 4, 6]), 0.3, np.array([3, 5, 6]))
+    assert found.down[:2].tolist() == [0, 0]
+    assert found.up[2] == pytest.approx(0.3**6, rel=1e-12, abs=0)
+
+
+def test_what_is_too_rare_is_dropped_and_counted() -> None:
+    """All that goes on after the first look has a probability of `0.001^9`, or nearly none."""
+    looks, p = np.array([9, 18]), 0.001
+    for upper, lower, alive in ((10, 8, 1e-27), (9, 7, 9 * 0.999 * 1e-24)):
+        found = crossings(looks, p, np.array([upper, 18]), np.array([lower, -1]))
+        if alive < 1e-26:
+            assert alive <= found.dropped <= 1.1 * (alive + 2 * LEFT_OUT)
+            assert found.up[1] == found.down[1] == 0
+        else:
+            assert found.dropped < 3 * LEFT_OUT
+            assert found.up[1] + found.down[1] == pytest.approx(alive, rel=1e-4, abs=0)
 
 
 def test_crossing_boundaries_leave_to_one_side_only() -> None:

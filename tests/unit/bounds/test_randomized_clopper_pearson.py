@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from radii.bounds import Bound, ClopperPearson, RandomizedClopperPearson
+from radii.bounds import randomized_clopper_pearson as module
 from radii.bounds.randomized_clopper_pearson import _tail
 from radii.records import Counts, FloatArray
 from tests.conformance.test_bounds import binomial, critical
-from tests.reference.high_precision import lower_tail, upper_tail
+from tests.reference.high_precision import CONTEXT, lower_tail, upper_tail
 from tests.reference.test_clopper_pearson import EXTREMES, points
 
 BOUND = RandomizedClopperPearson()
@@ -121,6 +123,83 @@ def test_both_sides_against_exact_tails(seed: int) -> None:
         assert above(min(lower * (1 + 1e-9), 1)) >= alpha or (k == n and u <= alpha), where
         assert below(upper * (1 - 1e-9)) >= alpha or upper == 2.0**-40, where
         assert upper == pytest.approx(1 - lower, rel=0, abs=2e-12), where
+
+
+MARGIN = Fraction(1, 2**40)
+
+
+def ties(alpha: float, rng: np.random.Generator) -> list[float]:
+    """Of all sizes, and on both sides of alpha, near and far."""
+    gaps = [sign * gap for gap in (1e-11, 1e-9, 1e-6, 0.01, 0.3, 0.7) for sign in (-1, 1)]
+    found = [alpha * (1 + gap) for gap in gaps] + [alpha, 0.0, 1.0, *rng.uniform(size=4)]
+    return [float(u) for u in found if u <= 1]
+
+
+@pytest.mark.parametrize("alpha", [0.9, 0.3, 0.001, 1e-10])
+@pytest.mark.parametrize("n", [1, 7, 100_000])
+def test_unanimous_votes_in_closed_form(n: int, alpha: float) -> None:
+    """`u p^n = alpha` for n of n, and `(1 - u) (1 - p)^n = 1 - alpha` for none of n."""
+    power = CONTEXT.mpf(1) / n
+    for u in ties(alpha, np.random.default_rng(n)):
+        root = (CONTEXT.mpf(alpha) / CONTEXT.mpf(max(u, alpha))) ** power
+        none = ((1 - CONTEXT.mpf(alpha)) / (1 - CONTEXT.mpf(min(u, alpha)))) ** power
+        for k, lower, upper in ((n, root, 1 - root), (0, 1 - none, none)):
+            found = float(BOUND.lower(np.array(k), n, alpha, np.array(u)))
+            exact = lower * (1 - CONTEXT.ldexp(1, -40))
+            assert float(abs(found - exact)) <= 2.0**-44 * float(exact), (k, u)
+            found = float(BOUND.upper(np.array(n - k), n, alpha, np.array(u)))
+            exact = min(max(upper * (1 + CONTEXT.ldexp(1, -40)), CONTEXT.ldexp(1, -40)), 1)
+            assert float(abs(found - exact)) <= 2.0**-44 * float(exact), (k, u)
+
+
+@each_side
+def test_it_is_a_share_of_2_to_the_minus_40_outside_of_the_root(side: str) -> None:
+    rng, outwards = np.random.default_rng(5), 1 if side == "upper" else -1
+    for k, n, alpha in points(7, 60) + EXTREMES:
+        u = float(rng.uniform())
+        if not 0 < k < n <= 20_000:
+            continue
+        bound = Fraction(float(getattr(BOUND, side)(np.array(k), n, alpha, np.array(u))))
+        for share, farther in ((Fraction(4, 5), True), (Fraction(6, 5), False)):
+            p = bound / (1 + outwards * share * MARGIN)
+            if side == "lower":
+                tail = u * upper_tail(k, n, p) + (1 - u) * upper_tail(k + 1, n, p)
+            else:
+                tail = u * lower_tail(k, n, p) + (1 - u) * lower_tail(k - 1, n, p)
+            assert p > 1 or (tail < alpha) == farther, f"{k=} {n=} {alpha=} {u=} {share=}"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that the tails are computed."""
+    tail, found = module._tail, list[int]()
+
+    def counted(side: Any, a: Any, n: Any, p: Any) -> Any:
+        found.append(a.size)
+        return tail(side, a, n, p)
+
+    monkeypatch.setattr(module, "_tail", counted)
+    return found
+
+
+@pytest.mark.parametrize(("side", "mean", "most"), [("lower", 3.6, 6), ("upper", 4.7, 18)])
+def test_a_root_takes_few_steps(side: str, mean: float, most: int, asked: list[int]) -> None:
+    """Each computes two tails. On average 3.4 and 4.4 were needed, and 5 and 16 at most."""
+    rng, steps = np.random.default_rng(0), []
+    for k, n, alpha in points(0, 150) + EXTREMES:
+        if 0 < k < n:
+            asked.clear()
+            getattr(BOUND, side)(np.array(k), n, alpha, rng.uniform(size=()))
+            steps.append(len(asked) / 2)
+    assert np.mean(steps) < mean
+    assert max(steps) <= most
+
+
+@each_side
+def test_no_root_is_looked_for_where_there_is_a_closed_form(side: str, asked: list[int]) -> None:
+    k = np.array([0, 9, 0, 9])
+    getattr(BOUND, side)(k, 9, 0.01, np.array([0.0, 0.3, 1.0, 0.5]))
+    assert sum(asked) == 0
 
 
 @pytest.mark.parametrize(("a", "n"), [(2, 8_679_866), (2, 60), (30, 60), (59, 60)])

@@ -71,7 +71,8 @@ def _gradient(base: Callable[[torch.Tensor], torch.Tensor], draws: int) -> torch
 
 
 @pytest.mark.parametrize(
-    ("draws", "rows"), [(64, [64] * 5), (30, [30, 60, 60]), (2, [10]), (100, [100] * 5)]
+    ("draws", "rows"),
+    [(64, [64] * 5), (30, [30, 60, 60]), (13, [13, 52]), (2, [10]), (100, [100] * 5)],
 )
 def test_inputs_have_passes_of_their_own_whatever_the_cores(cores, draws, rows):
     base = Counting().eval()

@@ -90,6 +90,9 @@ def test_two_halves_have_margin_zero_and_a_gradient():
     torch.testing.assert_close(
         gradient[:, 0, 0], torch.full((3,), math.sqrt(2 * math.pi) / 12).double()
     )
+    (other,) = torch.autograd.grad(margin(scores)[0, 1], [scores])
+    torch.testing.assert_close(other[:, 0, 1], gradient[:, 0, 0])
+    torch.testing.assert_close(other[:, 0, 0], -gradient[:, 0, 0])
 
 
 def test_losses():

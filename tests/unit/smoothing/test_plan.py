@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from radii.bounds import Bound, ClopperPearson, MulticlassClopperPearson
+from radii.bounds import Bound, ClopperPearson, Exact, MulticlassClopperPearson
 from radii.errors import PlanError
 from radii.noise.streams import Rng
 from radii.smoothing import Request, Sampler, SamplingPlan, SmoothedClassifier
@@ -25,6 +25,9 @@ from radii.smoothing.deadline import Deadline
         ({"alpha": 1.0}, r"alpha must be in \(0, 1\), got 1.0"),
         ({"alpha": 1.5}, r"alpha must be in \(0, 1\), got 1.5"),
         ({"alpha": -0.1}, r"alpha must be in \(0, 1\), got -0.1"),
+        ({"alpha": -0.1, "n0": 0, "bound": Exact()}, "n0 and alpha must be 0 with an exact bound"),
+        ({"alpha": 0.1, "n0": 0, "bound": Exact()}, "n0 and alpha must be 0 with an exact bound"),
+        ({"alpha": 0, "n0": 1, "bound": Exact()}, "n0 and alpha must be 0 with an exact bound"),
         ({"alpha": float("nan")}, r"alpha must be in \(0, 1\), got nan"),
     ],
 )

@@ -6,6 +6,7 @@ import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from radii.errors import BaseClassifierError
 from radii.models import Agreement, Compiled, InPrecision
 from radii.noise import Gaussian, Generators, Laplace, Noise, Splitting, Stage, Stream
 from radii.smoothing import Request, Sampler
-from radii.smoothing.passes import DevicePasses, passes_on
+from radii.smoothing.passes import Block, DevicePasses, passes_on
 from radii.smoothing.tally import tally
 
 CPU = torch.device("cpu")
@@ -333,7 +334,25 @@ def test_threads_end_when_a_run_is_broken_off() -> None:
     running = sampler().run(Request(index, x, {"estimation": 10_000}) for index, x in inputs(7))
     next(running)
     running.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("radii")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("radii_")]
+
+
+def test_rounds_that_have_not_begun_are_given_up_when_passes_end() -> None:
+    begun, go_on, met = threading.Event(), threading.Event(), list[int]()
+
+    def base(x: Tensor) -> Tensor:
+        met.append(len(x))
+        begun.set()
+        assert go_on.wait(30)
+        return torch.zeros(len(x), dtype=torch.int64)
+
+    passes = passes_on(CPU, base, NOISE, tally("hard", CLASSES), 5, BLOCK, None)
+    for number in range(3):
+        passes.submit([Block(0, inputs(1)[0][1], "estimation", number, BLOCK, BLOCK)])
+    assert begun.wait(30)
+    threading.Timer(0.02, go_on.set).start()
+    passes.close()
+    assert met == [BLOCK]
 
 
 class SmallMemory(nn.Module):
@@ -361,21 +380,34 @@ def test_out_of_memory_halves_the_passes(monkeypatch: pytest.MonkeyPatch) -> Non
         votes(sampler(SmallMemory(0)), inputs(1))
 
 
-def probed(base: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The rows of a round on a device whose passes of up to 3,000 rows take equally long."""
+def flat_to_3_000(rows: int) -> float:
+    """On this device passes of up to 3,000 rows take equally long."""
+    return max(rows, 3_000) / 1e6
+
+
+def device_passes(base: Callable[[Tensor], Any], batch_size: int | None = None) -> DevicePasses:
+    return DevicePasses(CPU, base, NOISE, tally("hard", CLASSES), 5, BLOCK, batch_size)
+
+
+def probed(
+    base: Callable[[Tensor], Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    takes: Callable[[int], float] = flat_to_3_000,
+) -> int:
+    """The rows of a round on a device with passes that take so many seconds."""
 
     def seconds(self: DevicePasses, tried: Callable[[Tensor], Tensor], noisy: Tensor) -> float:
         self.classify(noisy, tried)
-        return max(len(noisy), 3_000) / 1e6
+        return takes(len(noisy))
 
     monkeypatch.setattr(DevicePasses, "_seconds", seconds)
-    passes = DevicePasses(CPU, base, NOISE, tally("hard", CLASSES), 5, BLOCK, None)
-    return passes.rows(inputs(1)[0][1])
+    return device_passes(base).rows(inputs(1)[0][1])
 
 
 def test_a_probe_doubles_the_rows_while_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probed(NET, monkeypatch) == 4_096
     assert probed(SmallMemory(2_000), monkeypatch) == 1_024
+    assert probed(SmallMemory(100), monkeypatch) == 512  # which is then halved as need be
     monkeypatch.setattr(torch, "compile", lambda module, **options: module)
     compiled = Compiled(copy.deepcopy(NET).eval())
     assert probed(Agreement(compiled, NET), monkeypatch) == 4_096
@@ -383,12 +415,159 @@ def test_a_probe_doubles_the_rows_while_that_pays(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_probe_tries_no_more_rows_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes of float32 inputs of 6 numbers for 700 rows, for half a row, and for one row."""
-    for rows, found in ((700, [512]), (0.5, []), (1, [1])):
-        monkeypatch.setattr("radii.smoothing.passes._BYTES_ELSEWHERE", int(rows * 4 * 6))
+    """Bytes of float32 inputs of 6 numbers for 700 rows, for 512, for fewer, for half a row."""
+    for most, rows, tried in (
+        *((700, 512, [512]), (512, 512, [512]), (511.9, 511, [])),
+        *((20, 20, []), (17, 17, []), (0.5, BLOCK, [])),
+    ):
+        monkeypatch.setattr("radii.smoothing.passes._BYTES_ELSEWHERE", int(most * 4 * 6))
         base = SmallMemory(10**9)
-        assert probed(base, monkeypatch) == max([*found, BLOCK])
-        assert sorted(set(base.met)) == found
+        assert probed(base, monkeypatch) == rows
+        assert sorted(set(base.met)) == tried
+
+
+class Rows:
+    """A base classifier that answers class 0 and notes how many rows it met."""
+
+    def __init__(self) -> None:
+        self.met: list[int] = []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.met.append(len(x))
+        return torch.zeros(len(x), dtype=torch.int64)
+
+
+def test_a_probe_tries_each_size_three_times_and_the_fastest_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to 65,536 rows on a device that takes equally long for all, if seldom in time."""
+    base = Rows()
+
+    def takes(rows: int) -> float:
+        return 1.0 if base.met.count(rows) == 3 else 1e6 * rows**2
+
+    assert probed(base, monkeypatch, takes) == 65_536
+    assert base.met == [512 << i for i in range(8) for _ in range(3)]
+
+
+@pytest.mark.parametrize(("gain", "pays"), [(1.04, False), (1.06, True), (2.5, True), (0.6, False)])
+def test_a_probe_goes_on_for_5_percent(
+    gain: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the third size there are `gain` times as many draws a second; then never more."""
+
+    def takes(rows: int) -> float:
+        return 3.0 * rows / {512: 1.0, 1_024: 1.5}.get(rows, 1.5 * gain)
+
+    assert probed(Rows(), monkeypatch, takes) == (2_048 if pays else 1_024)
+
+
+def test_the_time_of_a_pass_is_that_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+
+    def base(x: Tensor) -> Tensor:
+        now[0] += 2.5
+        return torch.zeros(len(x), dtype=torch.int64)
+
+    monkeypatch.setattr("radii.smoothing.passes.time.perf_counter", lambda: now[0])
+    assert device_passes(base)._seconds(base, torch.zeros(3, *SHAPE)) == 2.5
+
+
+@pytest.mark.parametrize("device", [False, True])
+@pytest.mark.parametrize("batch_size", [BLOCK, 3 * BLOCK, 100])
+def test_no_round_has_more_draws_than_the_batch_size(
+    batch_size: int, device: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device:
+        monkeypatch.setattr("radii.smoothing.scheduler.passes_on", DevicePasses)
+    told: list[int] = []
+    requests = (Request(index, x, {"estimation": 150}) for index, x in inputs(2))
+    list(sampler(Rows(), batch_size=batch_size, on_draws=told.append, block=BLOCK).run(requests))
+    most = batch_size if device else max(batch_size, 150)  # a CPU joins what is wanted in any case
+    assert batch_size / 2 < max(told) <= most
+    assert sum(told) == 300
+
+
+def test_memory_is_halved_once_and_stays_so() -> None:
+    """The first pass that does not fit sets the size of all after it."""
+    base = SmallMemory(30)
+    passes = device_passes(base)
+    for rows, met in ((100, [25] * 4), (10, [10]), (60, [25, 25, 10]), (25, [25])):
+        base.met.clear()
+        assert len(passes._answers(torch.zeros(rows, *SHAPE))) == rows
+        assert base.met == met
+    small = SmallMemory(1)
+    assert len(device_passes(small)._answers(torch.zeros(3, *SHAPE))) == 3
+    assert small.met == [1, 1, 1]
+
+
+def test_inputs_of_several_shapes_share_a_run() -> None:
+    def base(x: Tensor) -> Tensor:
+        return (x.flatten(1).sum(1) > 0).long() + 2 * (x.flatten(1)[:, 0] > 0).long()
+
+    shapes = [(2, 3), (3, 2), (6,), (2, 3), (2, 4), (1, 2, 3), (2, 3)]
+    pairs = [(index, torch.full(shape, 0.1)) for index, shape in enumerate(shapes)]
+    together = votes(sampler(base, batch_size=40), pairs)
+    for pair in pairs:
+        assert votes(sampler(base), [pair])[pair[0]] == together[pair[0]]
+
+
+def test_noisy_copies_are_written_to_the_same_memory() -> None:
+    """One thread makes one buffer for all blocks that are not larger than the first."""
+    met = set()
+
+    def base(x: Tensor) -> Tensor:
+        met.add(x.untyped_storage().data_ptr())
+        return torch.zeros(len(x), dtype=torch.int64)
+
+    requests = (
+        Request(index, x, {"estimation": n})
+        for (index, x), n in zip(inputs(5), (500, 200, 75, 500, 16), strict=True)
+    )
+    list(sampler(base).run(requests))
+    assert len(met) == 1
+
+
+# Which rows share a pass decides the last bits of scores, so these numbers belong to what a seed
+# names: whoever changes one of them changes votes, and should say so in the changelog.
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        *(((1, 28, 28), 200), ((1, 32, 32), 200), ((1_025,), 146), ((3, 32, 32), 48)),
+        *(((1_500,), 100), ((3, 64, 64), 12), ((3, 224, 224), 4), ((3, 1_000, 1_000), 4)),
+    ],
+)
+def test_which_rows_share_a_pass_on_a_cpu(shape: tuple[int, ...], rows: int) -> None:
+    base = Rows()
+    list(sampler(base, block=1).run([Request(0, torch.zeros(1).expand(shape), {"estimation": 9})]))
+    most = min(rows, 9)
+    assert base.met == [most] * (9 // most) + [9 % most] * (9 % most > 0)
+    with closing(passes_on(CPU, base, NOISE, tally("hard", 2), 5, 1, None)) as passes:
+        assert passes.streams(torch.zeros(1).expand(shape)) == rows
+
+
+def test_a_compiled_module_has_larger_passes_of_small_inputs() -> None:
+    class Module(SmallMemory):
+        compiled_rows: int | None = None
+
+    for shape, rows in (((1, 28, 28), 400), ((1_024,), 400), ((3, 32, 32), 48)):
+        given = (Module(0), NOISE, tally("hard", CLASSES), 5, 1, None)
+        with closing(passes_on(CPU, *given)) as passes:
+            assert passes.streams(torch.zeros(1).expand(shape)) == rows
+
+
+def test_a_round_has_as_many_draws_again_for_each_thread() -> None:
+    x, before, found = inputs(1)[0][1], torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(sampler().round_rows(x))
+            assert sampler(Rows()).round_rows(x) == found[0]
+    finally:
+        torch.set_num_threads(before)
+    assert found == [found[0], 2 * found[0], 5 * found[0]]
+    assert sampler(batch_size=40).round_rows(x) == 40
+    assert sampler(batch_size=4).round_rows(x) == BLOCK
 
 
 def test_the_rows_of_a_compiled_module_are_told_before_its_only_block() -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from radii.smoothing import SoftClassifier
+from radii.smoothing._copies import copies_of
 
 ESTIMATORS = ("plug_in", "expectation", "logits", "margin")
 
@@ -295,5 +296,30 @@ def test_wrong_arguments_are_refused():
             SoftClassifier(base, torch.zeros(shape))
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
         SoftClassifier(base, torch.zeros(1, 1, 2), chunk=0)
-    with pytest.raises(ValueError, match=r"x must have shape \(4, 2\), as the noise has"):
-        SoftClassifier(base, torch.zeros(3, 4, 2))(torch.zeros(5, 2))
+    for shape in ((5, 2), (3, 2), (4, 3), (4, 1), (4,), (4, 2, 1)):
+        with pytest.raises(ValueError, match=r"x must have shape \(4, 2\), as the noise has"):
+            SoftClassifier(base, torch.zeros(3, 4, 2))(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("draws", "wanted", "wrap", "called"),
+    [
+        (2, True, nn.Sequential, 1),
+        (1, True, nn.Sequential, 0),
+        (2, False, nn.Sequential, 0),
+        (1, False, nn.Sequential, 0),
+        (2, True, lambda module: module.forward, 0),
+    ],
+    ids=["two draws", "one draw", "no gradient", "neither", "no module"],
+)
+def test_copies_are_followed_only_where_that_saves_work(draws, wanted, wrap, called, monkeypatch):
+    calls = []
+
+    def noted(rows, x, **options):
+        calls.append(len(rows))
+        return copies_of(rows, x, **options)
+
+    monkeypatch.setattr("radii.smoothing.soft.copies_of", noted)
+    soft = SoftClassifier(wrap(nn.Linear(2, 3)), torch.zeros(draws, 4, 2))
+    soft(torch.zeros(4, 2, requires_grad=wanted))
+    assert calls == [4 * draws] * called
