@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,17 +12,15 @@ from scipy.interpolate import CubicSpline
 
 from radii.certificates._functional_pairs import pair_radius
 from radii.certificates._tradeoff import ShiftLaw as ShiftLaw
-from radii.certificates._tradeoff import dual, quantile, worst_ratio
+from radii.certificates._tradeoff import dual, largest_shift, quantile, worst_ratio
 from radii.certificates._tradeoff import kept as kept
 from radii.records import ClassBounds, FloatArray
 
 _LEAST = 1.2e-16  # probabilities below it are taken as this
-_TABLED = 1e-19  # least probability in a table, so that its end is never used
 _MARGIN = 1e-6  # share by which radii are lowered at least
 _ROUNDING = 2e-15  # relative error of a Laplace quantile, and more
 _SHORTEST = 1e-5  # first node, as a share of the last
 _SHORT_MARGIN = 1e-2  # share by which radii below the first node are lowered
-_STEEPEST = 8.0  # of a power law below the first node
 _CHECKED = np.array([0.2, 0.5, 0.8])  # where the error of a cubic is largest, between two nodes
 _NODES = 56
 _FEW = 64  # of dim - pole, below which there are twice as many nodes
@@ -41,25 +40,10 @@ class _Spline:
         nodes = self.cubic.x
         inside = np.clip(log_shift, nodes[0], nodes[-1])
         log_radius = self.cubic(inside) - np.interp(inside, nodes, self.margin)
-        power = np.clip(self.cubic(nodes[0], 1), 1, _STEEPEST) * (log_shift - inside)
+        power = np.maximum(self.cubic(nodes[0], 1), 1) * (log_shift - inside)
         short = log_shift < nodes[0]
         log_radius += np.where(short, power + math.log1p(-_SHORT_MARGIN), 0)
         return np.where(shift > 0, np.exp(log_radius), 0.0)
-
-
-@lru_cache(maxsize=64)
-def _largest(law: ShiftLaw) -> float:
-    """A radius at which the least probability is nearly passed."""
-    tried = np.ldexp(law.unit, np.arange(16))
-    equal = np.clip(law.exceeds(tried, np.zeros(tried.shape)), 1e-300, 0.5)  # T_r(u) = u
-    far = -2 * quantile(law, equal) > -1.1 * quantile(law, np.array(_TABLED))
-    tried = (tried[np.argmax(far)] if far.any() else tried[-1]) * np.linspace(0.5, 1.2, 12)
-    for _ in range(20):
-        above = kept(law, tried, np.full(tried.shape, 0.5)) > _TABLED
-        if above.any():
-            break
-        tried = tried / 2
-    return float(tried[above][-1] if above.any() else tried[0])
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +55,7 @@ def _middle(law: ShiftLaw) -> _Spline:
     """
     nodes = _NODES * (2 if law.dim - law.pole < _FEW else 1)
     denser = np.linspace(1, 0, nodes) ** 1.5  # towards the largest, where it bends
-    r = _SHORTEST**denser * _largest(law)
+    r = _SHORTEST**denser * largest_shift(law)
     half = np.full(r.shape, 0.5)
     t = worst_ratio(law, r, half)
     log_shift = np.log(-quantile(law, dual(law, r, half, t)))
@@ -81,13 +65,17 @@ def _middle(law: ShiftLaw) -> _Spline:
     between = log_r[:-1, None] + np.diff(log_r)[:, None] * _CHECKED
     tried, ratio = np.exp(between), CubicSpline(log_r, t / r[rising])(between)
     values = dual(law, tried, np.full(tried.shape, 0.5), ratio * tried)
-    told = cubic(np.log(-quantile(law, np.clip(values, 1e-300, 0.5 - 1e-16))))
+    told = cubic(np.log(-quantile(law, np.maximum(values, 1e-300))))
     excess = np.max(told - between, axis=1, initial=0)
     margin = np.maximum(np.append(excess, 0), np.append(0, excess))
     return _Spline(cubic, _MARGIN + 2 * margin)
 
 
-def functional_radius(law: ShiftLaw, bounds: ClassBounds) -> FloatArray:
+def functional_radius(
+    law: ShiftLaw,
+    bounds: ClassBounds,
+    pairs: Callable[[ShiftLaw, FloatArray, FloatArray], FloatArray] = pair_radius,
+) -> FloatArray:
     """The largest r with `T_r(1 - pA) + T_r(pB) > 1`, at scale 1, erring low.
 
     `T_r` is its own inverse, so for any u this holds where `T_r(u) > 1 - pA` and `T_r(1 - u) >=
@@ -98,17 +86,21 @@ def functional_radius(law: ShiftLaw, bounds: ClassBounds) -> FloatArray:
 
     Without a pole and with exponent 1, in l1 and linf, the ratio takes its two extreme values with
     positive probability, and the closed form for Laplace noise holds instead.
+
+    Args:
+        law: Of the noise.
+        bounds: Of any shape.
+        pairs: The radius where pB has a bound of its own, of a law, 1 - pA and pB.
     """
     pA, pB = bounds.pA_lower, bounds.pB_upper
     if law.shape == "polytope" and law.exponent == 1 and law.pole == 0:
         return _laplace_radius(law, bounds)
-    rest = np.where(pA >= 0.5, 1 - pA, np.minimum(np.nextafter(1 - pA, 2), 1))
+    rest = np.nextafter(1 - pA, 2)
     radius = _middle(law).radius(law, np.maximum(rest, pB))
     two = (pA > pB) & (np.abs(pB - rest) > 1e-9 * rest)
     if np.any(two):
         top, other = (np.clip(np.where(two, p, 0.5), _LEAST, 1 - _LEAST) for p in (rest, pB))
-        wider = pair_radius(law, top, other, largest=_largest(law))
-        radius = np.where(two, np.maximum(radius, wider), radius)
+        radius = np.where(two, np.maximum(radius, pairs(law, top, other)), radius)
     return np.where(pA > pB, radius, 0.0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 from scipy.ndimage import maximum_filter
 
-from radii.certificates._tradeoff import ShiftLaw, kept, probability, quantile
+from radii.certificates._search import bisect
+from radii.certificates._tradeoff import ShiftLaw, kept, largest_shift, probability, quantile
 from radii.records import FloatArray
 
 # Shifts in a table, rounds in which each gets more points of its curve, and how many in a round.
@@ -17,13 +18,14 @@ _EFFORT = {"ball": (18, 3, 5), "polytope": (36, 10, 6)}
 _FEW = 64  # of dim - pole, below which there are twice as many shifts, and 2 more rounds
 _SHORTEST = 1e-3  # least shift, as a share of the largest
 _SHORT_MARGIN = 1e-2  # share by which radii below it are lowered
-_STEEPEST = 8.0  # of a power law below it
 _LEAST_MARGIN = 4e-4
-_FIRST = np.array([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0])  # ratios, times r / unit
+# Ratios over the largest; towards this they crowd, as bounded ones have their tail there.
+_FIRST = np.concatenate([[0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7], 1 - 0.25 ** np.arange(2, 13), [1]])
 _TINY = 1e-19  # least mass of a point of a curve
 _NEAR_ONE = 1e-8  # least distance of its masses from 1, so that they keep their digits
 _STRAIGHT = 1e-3  # difference of ratios, over z, below which a curve is nearly straight
 _INNER, _OUTER, _ACROSS = 64, 128, 256  # size of the table
+_NOTHING = -1e3  # log of a radius where no curve is known
 _BLOCK = 16  # lines and steps that share a margin
 
 
@@ -71,40 +73,34 @@ class PairTable:
         log_ratio = (1 - a) * ((1 - b) * self.log_ratio[i, j] + b * self.log_ratio[i, j + 1])
         log_ratio += a * ((1 - b) * self.log_ratio[i + 1, j] + b * self.log_ratio[i + 1, j + 1])
         rise = np.diff(self.log_ratio[:, :2], axis=1)[:, 0]
-        rise = np.clip(np.maximum(rise[i], rise[i + 1]), 0, _STEEPEST * self.step)
+        rise = np.maximum(np.maximum(rise[i], rise[i + 1]), 0)
         log_ratio += np.where(step < 0, rise * np.minimum(step, 0) - _SHORT_MARGIN, 0)
         end = np.exp(self.start + (_ACROSS - 1) * self.step)
         return np.where(z > 0, np.minimum(positive, end) * np.exp(log_ratio), z)
 
 
-def pair_radius(law: ShiftLaw, rest: FloatArray, pB: FloatArray, *, largest: float) -> FloatArray:
+def pair_radius(law: ShiftLaw, rest: FloatArray, pB: FloatArray) -> FloatArray:
     """The largest r with `T_r(rest) + T_r(pB) > 1`, erring low; 0 where one is within 1e-8 of 1.
 
     This holds where, for any level v, `T_r(rest) > v` and `T_r(pB) >= 1 - v`. The first is read off
     the table at `y = Q(v)`, the second at `-y`. One falls with v, the other rises, and v is taken
     where they cross.
     """
-    table = pair_table(law, largest)
+    table = pair_table(law)
     x1, x2 = quantile(law, rest), quantile(law, pB)
     low, high = np.maximum(x2, -table.furthest), np.minimum(-x1, table.furthest)
     known = (np.maximum(x1, x2) <= table.furthest) & (low < high)
-    low, high = np.where(known, low, 0.0), np.where(known, high, 0.0)
 
     def both(y: FloatArray) -> tuple[FloatArray, FloatArray]:
         return table.radius(-x1 - y, y), table.radius(y - x2, -y)
 
-    for _ in range(45):
-        middle = (low + high) / 2
-        first, second = both(middle)
-        low = np.where(first > second, middle, low)
-        high = np.where(first > second, high, middle)
-    radius = np.maximum(np.minimum(*both(low)), np.minimum(*both(high)))
-    return np.where(known, np.maximum(radius, 0), 0.0)
+    y = bisect(lambda y: np.greater(*both(y)), low, high, steps=45)
+    return np.where(known, np.maximum(np.minimum(*both(y)), 0), 0.0)
 
 
 @lru_cache(maxsize=64)
-def pair_table(law: ShiftLaw, largest: float) -> PairTable:
-    """The table of a law up to a radius, lowered by what its check asks for.
+def pair_table(law: ShiftLaw) -> PairTable:
+    """The table of a law, lowered by what its check asks for.
 
     Points `u = S(t)`, `T_r(u) = S(-t)` with `S(t) = P(L > t)` lie on the curve of r for every t, so
     none is searched for. Along a curve z is interpolated by Akima's cubics, across curves ln r by
@@ -117,23 +113,30 @@ def pair_table(law: ShiftLaw, largest: float) -> PairTable:
     count, rounds, more = _EFFORT[law.shape]
     if law.dim - law.pole < _FEW:
         count, rounds = 2 * count, rounds + 2
-    r = np.geomspace(_SHORTEST, 1, count) * largest
+    r = np.geomspace(_SHORTEST, 1, count) * largest_shift(law)
     t, x, y = _curves(law, r, rounds, more)
-    furthest = float(-quantile(law, np.array(_NEAR_ONE)))
+    furthest = float(-quantile(law, np.array(1.1 * _NEAR_ONE)))
     half = -quantile(law, kept(law, r, np.full(count, 0.5)))
     curves = zip(t, x, y, half, strict=True)
     log_z = np.stack([np.log(_lines(law, *curve, furthest)) for curve in curves], axis=1)
     log_z = np.maximum.accumulate(log_z, axis=1) + 1e-9 * np.arange(count)
-    start, end = float(log_z[:, 0].min()), float(log_z[:, -1].max())
+    start, end = float(np.nanmin(log_z)), float(np.nanmax(log_z))
     across, step = np.linspace(start, end, _ACROSS, retstep=True)
     log_ratio = np.stack([_log_radius(line, np.log(r), across) for line in log_z]) - across
     return _lowered(law, PairTable(log_ratio, start, float(step), furthest), r, t)
 
 
 def _log_radius(log_z: FloatArray, log_r: FloatArray, wanted: FloatArray) -> FloatArray:
-    """`ln r` on one line: less than a power law before the first shift, no more after the last."""
+    """`ln r` on one line: less than a power law before the first shift, no more after the last.
+
+    The last is the last whose curve reaches the line.
+    """
+    known = ~np.isnan(log_z)
+    if known.sum() < 2:
+        return np.full(wanted.shape, _NOTHING)
+    log_z, log_r = log_z[known], log_r[known]
     inside = np.clip(wanted, log_z[0], log_z[-1])
-    slope = np.clip((log_r[1] - log_r[0]) / (log_z[1] - log_z[0]), 1, _STEEPEST)
+    slope = np.maximum((log_r[1] - log_r[0]) / (log_z[1] - log_z[0]), 1)
     below = np.where(wanted < log_z[0], slope * (wanted - inside) - _SHORT_MARGIN, 0)
     return np.asarray(PchipInterpolator(log_z, log_r)(inside) + below)
 
@@ -142,15 +145,15 @@ def _curves(
     law: ShiftLaw, r: FloatArray, rounds: int, more: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Ratios in rising order, with x and y, `(shifts, points)`; NaN where digits are missing."""
-    t = np.tile(_FIRST, (len(r), 1)) * r[:, None] / law.unit
-    x, y = _curve(law, r, t)
-    for _ in range(60):  # to where the curves end
-        if not (on := ~np.isnan(x[:, -1])).any():
+    far = r / law.unit
+    for _ in range(60):
+        if np.isnan(_curve(law, r, far[:, None])[0]).all():
             break
-        ends = np.full((3, len(r), 1), np.nan)
-        ends[0, :, 0] = 2 * t[:, -1]
-        ends[1:, on] = _curve(law, r[on], ends[0, on])
-        t, x, y = (np.append(*pair, axis=1) for pair in zip((t, x, y), ends, strict=True))
+        far = 2 * far
+    # To where the curves end.
+    end = bisect(lambda t: ~np.isnan(_curve(law, r, t[:, None])[0][:, 0]), 0.0, far)
+    t = np.tile(_FIRST, (len(r), 1)) * end[:, None]
+    x, y = _curve(law, r, t)
     for _ in range(rounds):
         fresh = _widest_gaps(t, x, y, more)
         added = (fresh, *_curve(law, r, fresh))
@@ -173,8 +176,7 @@ def _widest_gaps(t: FloatArray, x: FloatArray, y: FloatArray, more: int) -> Floa
     """Ratios in the middle of the widest gaps of each curve, in relation to where the gap lies."""
     gap = np.diff(y - x, axis=1) / (y - 2 * x)[:, :-1]
     gap[np.diff(t, axis=1) < _STRAIGHT * -(x + y)[:, 1:]] = 0
-    last = np.isnan(gap) & ~np.isnan(x[:, :-1])  # the curve ends in this gap
-    gap = np.where(last, 0.1, np.nan_to_num(gap, nan=0.0))
+    gap = np.nan_to_num(gap, nan=0.0)
     widest = np.argsort(-gap, axis=1, kind="stable")[:, :more]
     return np.take_along_axis((t[:, 1:] + t[:, :-1]) / 2, widest, axis=1)
 
@@ -183,6 +185,8 @@ def _lines(
     law: ShiftLaw, t: FloatArray, x: FloatArray, y: FloatArray, half: float, furthest: float
 ) -> FloatArray:
     """The z of one curve on every line of the table, from its points and z where `y = 0`.
+
+    It is NaN on lines beyond the end of the curve.
 
     Where many draws have nearly the same ratio, the curve `T_r(u)` is nearly straight, and what
     lies between two points is put on their tangents: it is convex, and so not below them.
@@ -203,9 +207,10 @@ def _lines(
     )
     far, outer = _rising(np.append(0, y[~inside]), np.append(half, z[~inside]))
     last = far[-1]
-    beyond = Akima1DInterpolator(np.append(far, last + 1), np.append(outer, outer[-1]))
+    outside = Akima1DInterpolator(np.append(far, last + 1), np.append(outer, outer[-1]))
     wanted = furthest * (np.arange(1, _OUTER) / (_OUTER - 1)) ** 2
-    return np.append(mirrored(np.linspace(0, 1, _INNER)), beyond(np.minimum(wanted, last)))
+    z = np.append(mirrored(np.linspace(0, 1, _INNER)), outside(np.minimum(wanted, last)))
+    return np.where(np.append(np.zeros(_INNER), wanted) <= last, z, np.nan)
 
 
 def _rising(place: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -10,12 +10,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtri
 
-from radii.certificates._mixed_law import MixedLaw
-from radii.certificates._mixed_plane import MixedPlaneLaw
 from radii.certificates._search import bisect
+from radii.certificates._tradeoff import ShiftLaw
 from radii.records import FloatArray
 
-_LEAST = 1.2e-16  # probabilities below it are taken as this
 _ROWS, _SHORTEST = 36, 1e-3  # radii in a table, and the first as a share of the last
 _POINTS = 40  # of a curve, half of it
 _NEAR_ONE = 1e-7  # least distance of T_r(u) from 1 in a table
@@ -51,14 +49,14 @@ class PairTable:
         return np.asarray(np.exp(np.stack(raised)))
 
 
-def pair_radius(law: MixedLaw | MixedPlaneLaw, rest: FloatArray, pB: FloatArray) -> FloatArray:
+def pair_radius(law: ShiftLaw, rest: FloatArray, pB: FloatArray) -> FloatArray:
     """The largest r with `T_r(rest) + T_r(pB) > 1`, erring low; `rest` is 1 - pA.
 
     With `x1 = Phi^-1(rest)` and `x2 = Phi^-1(pB)` that is `D_r(x1) + D_r(x2) < -x1 - x2`. Between
     rows the logarithm of the left side is taken as linear in ln r.
     """
     table = pair_table(law)
-    x1, x2 = (ndtri(np.clip(p, _LEAST, 1 - _LEAST)) for p in (rest, pB))
+    x1, x2 = ndtri(rest), ndtri(pB)
     leads = (x1 + x2 < 0) & (x1 < _RAREST)
     wanted = np.log(np.where(leads, -x1 - x2, 1))
     sides = np.log(table.shifts(x1) + table.shifts(x2))
@@ -76,7 +74,7 @@ def pair_radius(law: MixedLaw | MixedPlaneLaw, rest: FloatArray, pB: FloatArray)
 
 
 @lru_cache(maxsize=16)
-def pair_table(law: MixedLaw | MixedPlaneLaw) -> PairTable:
+def pair_table(law: ShiftLaw) -> PairTable:
     """The table of a law, up to a shift beyond which no probabilities are told apart.
 
     It is compared with the quadrature between its points and halfway between its rows. Where D is
@@ -121,9 +119,7 @@ def _excess(
     return excess
 
 
-def _points(
-    law: MixedLaw | MixedPlaneLaw, r: FloatArray, t: FloatArray
-) -> list[tuple[FloatArray, FloatArray]]:
+def _points(law: ShiftLaw, r: FloatArray, t: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
     """Of each row, points x in rising order and D, from `(rows, points)` log ratios of 0 and up."""
     every = np.broadcast_to(r[:, None], t.shape)
     rows = []

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betainc, gammainccinv, gammaincinv, gammaln, wrightomega
 
+from radii.certificates._search import BoolArray, bisect
 from radii.records import FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 # Nodes that crowd at both ends of a piece, so that roots of the distance to an end do no harm.
 _STEP = (1 - np.cos((1 + _NODES) * np.pi / 2)) / 2
 _SHARE = np.sin((1 + _NODES) * np.pi / 2) * np.pi / 4 * _WEIGHTS
 _TAILS = np.array([1e-20, 1e-9, 1e-3, 0.2])
-_STEPS = 50  # of a bisection, which then is at the last digit of a float64
 
 
 @dataclass(frozen=True)
@@ -146,8 +142,11 @@ class RadialLaw:
             power = rho**self.exponent * np.expm1(self.exponent * growth)
             return np.asarray(-self.pole * growth - power > t)
 
-        top = _switch(rises, low, high)
-        return _switch(lambda x: ~above(x), low, top), _switch(above, top, high)
+        top = bisect(rises, low, high, steps=50)
+        return (
+            bisect(lambda x: ~above(x), low, top, steps=50),
+            bisect(above, top, high, steps=50),
+        )
 
     def _inner_crossing(self, r: FloatArray, t: FloatArray) -> FloatArray:
         """The `ln rho` below `ln r` at which `g(rho) - g(r - rho) = t`."""
@@ -157,16 +156,5 @@ class RadialLaw:
             gap = self.pole * np.log(rho / rest) + rho**self.exponent - rest**self.exponent
             return np.asarray(gap < t)
 
-        share = _switch(below, np.zeros(r.shape), np.ones(r.shape))
+        share = bisect(below, np.zeros(r.shape), 1.0, steps=50)
         return np.log(np.maximum(share * r, 1e-300))
-
-
-def _switch(
-    holds: Callable[[FloatArray], BoolArray], low: FloatArray, high: FloatArray
-) -> FloatArray:
-    """Where a condition that holds up to some point ends, by bisection of `[low, high]`."""
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        here = holds(middle)
-        low, high = np.where(here, middle, low), np.where(here, high, middle)
-    return low

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from radii.certificates._search import BoolArray, bisect
 from radii.records import FloatArray, IntArray
 
-_STEPS = 80  # of a search for a root, far more than it takes
+_DOUBLINGS = 60  # of an interval, far more than a root takes
+_REACH = 11.0  # log of the longest shift that is looked for, over the unit of the law
+_RAREST = 1e-16  # what is less is taken as this, or a little more
 
 
 class ShiftLaw(Protocol):
@@ -86,42 +90,49 @@ def dual(law: ShiftLaw, r: FloatArray, u: FloatArray, t: FloatArray) -> FloatArr
 
 
 def worst_ratio(law: ShiftLaw, r: FloatArray, u: FloatArray) -> FloatArray:
-    """The t with `P(L > t) = u`, to a few digits: all that `dual` needs."""
+    """The t with `P(L > t) = u`, to a few digits: all that `dual` needs. By Ridders' method."""
     shape = r.shape
     r, wanted = r.ravel(), quantile(law, np.broadcast_to(u, shape)).ravel()
+    size = r / law.unit
 
     def excess(at: IntArray, t: FloatArray) -> FloatArray:
         chance = np.clip(law.exceeds(r[at], t), 1e-300, 1 - 1e-16)
         return np.asarray(quantile(law, chance) - wanted[at])
 
+    def narrow(at: IntArray, t: FloatArray) -> FloatArray:
+        """Makes each t an end."""
+        error = excess(at, t)
+        left, here = error > 0, (t, error)
+        low[at], above[at] = np.where(left, here, (low[at], above[at]))
+        high[at], below[at] = np.where(left, (high[at], below[at]), here)
+        return error
+
     everywhere = np.arange(r.size)
-    low, high = -r / law.unit, r / law.unit
+    low, high = -size, +size
     above, below = excess(everywhere, low), excess(everywhere, high)
-    for _ in range(60):
+    for _ in range(_DOUBLINGS):
         at = np.flatnonzero((above < 0) | (below > 0))
         if not at.size:
             break
         low[at], high[at] = 2 * low[at], 2 * high[at]
         above[at], below[at] = excess(at, low[at]), excess(at, high[at])
-    best = np.where(above < -below, low, high)
-    least = np.minimum(np.abs(above), np.abs(below))
-    at = everywhere
-    for step in range(_STEPS):  # false position as in the Illinois method, now and then a bisection
-        wide = high[at] - low[at] > 1e-12 * np.abs(best[at])
-        at = at[(least[at] > 1e-5 * r[at] / law.unit) & wide]
+    while True:
+        far = np.minimum(above, -below) > 1e-5 * size
+        at = np.flatnonzero(far & (high - low > 1e-12 * (size + np.abs(low))))
         if not at.size:
-            break
-        t = (low[at] + high[at]) / 2
-        if step % 4 != 3:
-            span = np.minimum(below[at] - above[at], -1e-300)
-            t = (low[at] * below[at] - high[at] * above[at]) / span
-            t = np.clip(t, low[at], high[at])
-        error = excess(at, t)
-        left = error > 0
-        low[at], high[at] = np.where(left, t, low[at]), np.where(left, high[at], t)
-        below[at] = np.where(left, below[at] / 2, error)
-        above[at] = np.where(left, error, above[at] / 2)
-        closer = np.abs(error) < least[at]
-        best[at] = np.where(closer, t, best[at])
-        least[at] = np.where(closer, np.abs(error), least[at])
-    return best.reshape(shape)
+            return np.where(above < -below, low, high).reshape(shape)
+        half, span = (high[at] - low[at]) / 2, above[at] * below[at]
+        middle = low[at] + half
+        error = narrow(at, middle)
+        narrow(at, middle + half * error / np.sqrt(error**2 - span))
+
+
+@lru_cache(maxsize=64)
+def largest_shift(law: ShiftLaw) -> float:
+    """A length at which a set of mass 1/2 keeps `_RAREST`."""
+
+    def keeps(log_r: FloatArray) -> BoolArray:
+        return np.asarray(kept(law, np.exp(log_r), np.full(log_r.shape, 0.5)) > _RAREST)
+
+    least = np.log([law.unit])
+    return float(np.exp(bisect(keeps, least, least + _REACH, steps=14))[0])

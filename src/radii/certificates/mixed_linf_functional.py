@@ -92,21 +92,6 @@ class MixedLinfFunctional(Certificate):
             pA = np.minimum(bounds.pA_lower, 1 - _LEAST)
             pB = np.maximum(bounds.pB_upper, _LEAST)
             return GaussianLinf(Gaussian(self.noise.sigma), self.dim).radius(ClassBounds(pA, pB))
-        law: MixedLaw | MixedPlaneLaw
-        if self.dim == 2:
-            law = MixedPlaneLaw(self.noise.pole)
-        else:
-            law = MixedLaw(self.noise.pole, self.dim)
-        return self.noise.sigma * (1 - _MARGIN) * _unit_radius(law, bounds)
-
-
-def _unit_radius(law: MixedLaw | MixedPlaneLaw, bounds: ClassBounds) -> FloatArray:
-    """The radius at scale 1: as if pB were 1 - pA, or larger where less is known of B."""
-    pA, pB = bounds.pA_lower, bounds.pB_upper
-    rest = np.where(pA >= 0.5, 1 - pA, np.minimum(np.nextafter(1 - pA, 2), 1))
-    lead = np.where(pB <= rest, pA, np.nextafter(1 - pB, 0))
-    radius = functional_radius(law, ClassBounds.one_sided(np.maximum(lead, 0.5)))
-    two = (pA > pB) & (np.abs(pB - rest) > 1e-9 * rest)
-    if np.any(two):
-        radius = np.where(two, np.maximum(radius, pair_radius(law, rest, pB)), radius)
-    return np.where(pA > pB, radius, 0.0)
+        plane = self.dim == 2
+        law = MixedPlaneLaw(self.noise.pole) if plane else MixedLaw(self.noise.pole, self.dim)
+        return self.noise.sigma * (1 - _MARGIN) * functional_radius(law, bounds, pair_radius)
