@@ -128,7 +128,7 @@ def carry_out(items: dict[str, pytest.Item], tests: dict[str, float]) -> bool:
     One that is there no longer, because the change has taken a parameter away, fails nobody.
     """
     there = [(items[name], seconds) for name, seconds in tests.items() if name in items]
-    for (item, usual), following in zip(there, [*there[1:], (None, 0)], strict=True):
+    for (item, usual), following in zip(there, [*there, (None, 0)][1:], strict=True):
         limited(_PATIENCE + 10 * usual)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following[0])
     return True
@@ -153,7 +153,7 @@ def measure(tests: Iterable[str], keep: Path) -> Measured:
             del known[name]
         wanted = [item for name, item in items.items() if name not in known]
         saved = time.monotonic()
-        for item, following in zip(wanted, [*wanted[1:], None], strict=True):
+        for item, following in zip(wanted, [*wanted, None][1:], strict=True):
             session.failed = False
             reached.clear()
             started = time.process_time()

@@ -103,7 +103,9 @@ class Shift:
     def _cuts(self, t: Real, pieces: FloatArray) -> list[Real]:
         """The ends of the pieces, and where the integrand has a kink or a jump."""
         r = float(self.r)
-        x = np.linspace(pieces[0], pieces[-1], 4001)
+        near = np.geomspace(1e-12, 1, 400)  # a rare ratio is met only next to the shift itself
+        x = np.concatenate([np.linspace(pieces[0], pieces[-1], 4001), np.log(r) + near])
+        x = np.unique(np.concatenate([x, np.log(r) - near]).clip(pieces[0], pieces[-1]))
         rho, nearer = np.exp(x), np.exp(self._roughly(x, float(t)))
         rough = np.stack([nearer - rho - r, nearer - abs(rho - r), rho - r, nearer - 1e-90]) > 0
 
@@ -114,7 +116,7 @@ class Shift:
 
         found = [number(float(each)) for each in pieces]
         for which, cell in zip(*np.nonzero(np.diff(rough.astype(int), axis=1)), strict=True):
-            ends = (number(float(x[max(cell - 1, 0)])), number(float(x[min(cell + 2, 4000)])))
+            ends = (number(float(x[max(cell - 1, 0)])), number(float(x[min(cell + 2, len(x) - 1)])))
             found.append(_switch(partial(sign, which=int(which)), *ends))
         return sorted(found)
 

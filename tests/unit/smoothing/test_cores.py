@@ -32,6 +32,16 @@ def test_answers_come_in_order_and_the_cores_are_shared_out(cores):
     assert torch.get_num_threads() == cores
 
 
+def test_with_one_core_work_stays_in_this_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = on_cores([threading.current_thread] * 3)
+    finally:
+        torch.set_num_threads(before)
+    assert found == [threading.current_thread()] * 3
+
+
 def test_one_piece_has_all_cores_and_stays_in_its_thread(cores):
     found = on_cores([lambda: (threading.current_thread(), torch.get_num_threads())])
     assert found == [(threading.current_thread(), cores)]
