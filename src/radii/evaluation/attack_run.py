@@ -26,8 +26,8 @@ from radii.noise import NOISES, Generators, Stream
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.smoothing.soft import NUMBERS_AT_ONCE
 
-_MOST_TOGETHER = 50
-_NUMBERS_ON_CPU = 1 << 19  # of noisy inputs in a pass: what the cache holds
+_MOST_TOGETHER = 32
+_NUMBERS_ON_CPU = 1 << 20  # of noisy inputs under attack at a time, for their activations
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,8 @@ class AttackRun:
         numbers = draws * math.prod(self.dataset.input_shape)
         on_cpu = self.smoothed.resolve_device().type == "cpu"
         most = _NUMBERS_ON_CPU if on_cpu else NUMBERS_AT_ONCE  # which one pass takes as they are
-        return max(1, min(_MOST_TOGETHER, most // numbers))
+        together = max(1, min(_MOST_TOGETHER, most // numbers))
+        return 1 << (together.bit_length() - 1)  # a power of two, which cores can share
 
     def _spec(self, target: Target, seed: int, batch: int) -> dict[str, Any]:
         device = self.smoothed.resolve_device()

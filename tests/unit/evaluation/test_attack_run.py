@@ -281,9 +281,10 @@ def test_a_seed_that_is_not_given_comes_from_the_ledger_or_else_the_system(tmp_p
 
 
 def test_the_batch_suits_draws_and_size(tmp_path):
-    assert run(batch=None).run(tmp_path / "small").meta["batch"] == 50
-    wide = run(batch=None, draws=2**19 // 30, subset="first:1", n=100)
-    assert wide._batch(wide.check()) == 10
+    assert run(batch=None).run(tmp_path / "small").meta["batch"] == 32
+    for most, batch in ((31, 8), (48, 16)):  # of inputs of 3 coordinates; the power of two below
+        wide = run(batch=None, draws=2**20 // most, subset="first:1", n=100)
+        assert wide._batch(wide.check()) == batch
 
 
 def labels_alone(x: Tensor) -> Tensor:
