@@ -38,7 +38,7 @@ from radii.noise import Gaussian
 from radii.smoothing import SmoothedClassifier, SoftClassifier
 
 SIGMA, EPSILON = 0.5, 1.0
-INPUTS = {"lenet": 16, "resnet20": 4, "resnet110": 4}  # of a batch, as `radii attack` takes on a CPU
+INPUTS = {"lenet": 16, "resnet20": 4, "resnet110": 4}  # of a batch, as `radii attack` takes
 COMPARED = 2
 ALLOWED = 1e-6  # relative difference of the losses in float64
 HELD_EQUAL = (
