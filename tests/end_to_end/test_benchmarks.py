@@ -36,6 +36,7 @@ def run(script, tmp_path, *arguments):
     return done.stdout, kept
 
 
+@pytest.mark.slow
 def test_throughput_compares_all_sides(tmp_path):
     out, kept = run(
         *("throughput.py", tmp_path, "--networks", "lenet", "--modes", "float32", "bfloat16"),
@@ -48,6 +49,7 @@ def test_throughput_compares_all_sides(tmp_path):
         assert f"{row['network']:19}{row['mode']:18}{row['noisy/s']:>12}" in out
 
 
+@pytest.mark.slow
 def test_end_to_end_decides_as_the_fixed_n_does(tmp_path):
     out, kept = run(
         *("end_to_end.py", tmp_path, "--images", "5", "--n", "1000", "--rounds", "1"),
@@ -62,7 +64,8 @@ def test_end_to_end_decides_as_the_fixed_n_does(tmp_path):
     assert len(rules["at_radius:0.5"]["accuracy"]) == 1
 
 
-@pytest.mark.parametrize("only", ["memory", pytest.param("ledgers", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("only", ["memory", "ledgers"])
 def test_scaling_tells_time_and_memory(only, tmp_path):
     out, kept = run(
         *("scaling.py", tmp_path, "--only", only, "--scale", "0.001", "--rounds", "1"),

@@ -64,6 +64,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return seen
 
 
+@pytest.mark.slow
 @needs_compiler
 @torch_warns
 def test_a_compiled_module_answers_as_the_module_does() -> None:

@@ -170,6 +170,7 @@ print(most() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the most memory is read from /proc")
 def test_512_draws_of_a_large_image_stay_in_bounded_memory():
     # The noise takes 294 MiB. Its copies and the outputs of the first layer would take 294 and 196
