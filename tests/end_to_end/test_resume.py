@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import command, environment
 
 COLUMNS = (
