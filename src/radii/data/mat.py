@@ -24,24 +24,12 @@ from radii.errors import DataError
 _HEADER = 128  # bytes before the first element
 _DEPTH = 4  # structures within structures
 _MATRIX, _COMPRESSED = 14, 15  # types of elements that are no plain numbers
-_STORED = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
+_STORED = dict(enumerate(("i1", "u1", "i2", "u2", "i4", "u4", "f4"), start=1))
+_STORED |= {9: "f8", 12: "i8", 13: "u8"}
 _CODED = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 _STRUCTURE, _TEXT = 2, 4  # classes of arrays
-_NUMBERS = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"} | {
-    14: "i8",
-    15: "u8",
-}
+_INTEGERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+_NUMBERS = dict(enumerate(("f8", "f4", *_INTEGERS), start=6))
 _COMPLEX = 0x800  # among the flags of an array
 
 
@@ -108,6 +96,9 @@ def _unpacked(packed: memoryview, order: str) -> tuple[int, memoryview]:
     body = stream.decompress(stream.unconsumed_tail, size) if size else b""
     if len(body) < size:
         raise ValueError(f"a packed element declares {size} bytes, {len(body)} are there")
+    # Its checksum is read with what comes after the last byte, which is nothing.
+    if stream.decompress(stream.unconsumed_tail, 1) or not stream.eof:
+        raise ValueError(f"a packed element declares {size} bytes and does not end after them")
     return kind, memoryview(body)
 
 
@@ -153,7 +144,7 @@ class _Array:
         with np.errstate(all="ignore"):
             held = values.astype(_NUMBERS[self._kind], copy=False)
         if held is not values and not np.array_equal(held, values, equal_nan=True):
-            raise ValueError(f"numbers that {held.dtype} cannot hold in an array of {held.dtype}")
+            raise ValueError(f"an array of numbers that {held.dtype} cannot hold")
         return self._shaped(held)
 
     def _shaped(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -132,6 +132,18 @@ MALFORMED = {
         _element("<", 15, zlib.compress(struct.pack("<II", 14, 2**32 - 1) + BYTES)),
         "declares 4294967295 bytes, 16 are there",
     ),
+    "packed, of more than declared": (
+        _element("<", 15, zlib.compress(struct.pack("<II", 14, 8) + BYTES)),
+        "declares 8 bytes and does not end after them",
+    ),
+    "packed, with another checksum": (
+        _element("<", 15, zlib.compress(struct.pack("<II", 14, 16) + BYTES)[:-1] + b"?"),
+        "incorrect data check",
+    ),
+    "packed, without its end": (
+        _element("<", 15, zlib.compress(struct.pack("<II", 14, 16) + BYTES)[:-4]),
+        "does not end after them",
+    ),
     "packed by something else": (_element("<", 15, b"not packed at all"), "incorrect header"),
 }  # fmt: skip
 
