@@ -3,8 +3,9 @@
     python benchmarks/attacks.py [--networks lenet resnet20] [--draws 64] [--steps 20]
                                  [--rounds 9] [--seconds 4] [--device cpu]
 
-For each network the sides take turns in one process, each with `pgd_l2` on the log of the mean
-softmax of `draws` noisy copies, which are the same in all steps:
+For each network the sides take turns, the scripts in a process of their own with the allocator as
+it comes, each with `pgd_l2` on the log of the mean softmax of `draws` noisy copies, which are the
+same in all steps:
 
 - `ours`: as `radii attack` does it: `radii.attacks.PGDL2` on `smoothed.soft`, several inputs at a
   time, batch norm folded into the convolutions;
@@ -24,10 +25,11 @@ import copy
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
-from common import NETWORKS, RESULTS, Row, Side, keep, machine, take_turns
+from common import NETWORKS, RESULTS, Apart, Row, Side, keep, machine, take_turns
 from published_loop import as_published
 from published_training import SmoothAdvStep, attacked
 from torch import Tensor, nn
@@ -43,7 +45,8 @@ COMPARED = 2
 ALLOWED = 1e-6  # relative difference of the losses in float64
 HELD_EQUAL = (
     "the network and its weights, the inputs and labels, sigma, draws, steps, epsilon, pixel "
-    "bounds, the machine, the process and the moment: the sides take turns; all may use all cores"
+    "bounds, the machine and the moment: the sides take turns; all may use all cores. The scripts "
+    "have a process of their own, with the allocator as it comes"
 )
 
 
@@ -62,19 +65,18 @@ def ours(
     return work
 
 
-def script(
-    module: nn.Module, x: Tensor, y: Tensor, draws: int, steps: int, *, frozen: bool
-) -> Callable[[int], None]:
-    """One input after the other."""
-    step = SmoothAdvStep(module, SIGMA, draws, epsilon=EPSILON, steps=steps, frozen=frozen)
+def by_script_in_turn(module: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) -> Apart:
+    """One input after the other, in a process of its own; takes how many, and whether frozen."""
+    step = SmoothAdvStep(module, SIGMA, draws, epsilon=EPSILON, steps=steps)
+    return Apart(partial(_in_turn, step, x, y))
 
-    def work(inputs: int) -> None:
-        with attacked(module, frozen):
-            for i in range(inputs):
-                at = i % len(x)
-                by_script(step, x[at : at + 1], y[at : at + 1])
 
-    return work
+def _in_turn(step: SmoothAdvStep, x: Tensor, y: Tensor, inputs: int, frozen: bool) -> None:
+    step.frozen = frozen
+    with attacked(step.base, frozen):
+        for i in range(inputs):
+            at = i % len(x)
+            by_script(step, x[at : at + 1], y[at : at + 1])
 
 
 def by_script(step: SmoothAdvStep, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -117,14 +119,11 @@ def measure(name: str, options: argparse.Namespace) -> Row:
             raise SystemExit(f"the losses must agree to {ALLOWED:g}, got {reached}")
         row[f"loss apart {dtype}".replace("torch.", "")] = apart
     published = as_published(plain).to(device)
+    script = by_script_in_turn(published, x, y, options.steps, options.draws)
     sides = [
         Side("ours", ours(folded(module, x), x, y, attack, options.draws), inputs),
-        Side("script", script(published, x, y, options.draws, options.steps, frozen=True), 1),
-        Side(
-            "unfrozen",
-            script(copy.deepcopy(published), x, y, options.draws, options.steps, frozen=False),
-            1,
-        ),
+        Side("script", lambda inputs: script(inputs, True), 1),
+        Side("unfrozen", lambda inputs: script(inputs, False), 1),
     ]
     rates = list(zip(*take_turns(sides, options.rounds, options.seconds), strict=True))
     for side, mine in zip(sides, rates, strict=True):

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,40 @@ class Side:
             if elapsed >= 0.5 * seconds:
                 return samples / elapsed
             samples = max(self._samples, 2 * samples // self.granule * self.granule)
+
+
+class Apart:
+    """A function in a process of its own, for what is not to profit from this library.
+
+    Its allocator is as the C library sets it up, as in a script that does not use this library.
+
+    Args:
+        function: In a module of its own; is sent there once, with all that it holds.
+    """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        arguments = (there, function, torch.get_num_threads())
+        context.Process(target=_answer, args=arguments, daemon=True).start()
+
+    def __call__(self, *arguments: object) -> Any:
+        """What the function returns there."""
+        self._here.send(arguments)
+        return self._here.recv()
+
+
+def _answer(calls: Connection, function: Callable[..., object], threads: int) -> None:
+    torch.set_num_threads(threads)
+    while True:
+        try:
+            arguments = calls.recv()
+        except EOFError:
+            return
+        answer = function(*arguments)
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        calls.send(answer)
 
 
 def fastest(sides: Sequence[Side], seconds: float) -> Side:

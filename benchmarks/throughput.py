@@ -3,13 +3,16 @@
     python benchmarks/throughput.py [--networks lenet resnet20 ...] [--modes float32 bfloat16 ...]
                                     [--rounds 9] [--seconds 2] [--device cpu]
 
-For each network and mode the sides take turns in one process:
+For each network and mode the sides take turns, the last three in processes of their own, with the
+allocator as it comes:
 
 - `noisy`: the sampling engine on four inputs: noise, forward pass, votes;
-- `pure`: the same module in the same mode and memory layout (channels_last) on a batch that is
-  there beforehand, nothing else. Its batch size, the layout of its input and its way to use the
-  cores (torch's own threads in each pass, or one single-threaded pass a core) are the fastest that
-  a probe finds; in compiled modes it tries every other batch size, and NCHW input only;
+- `pure`: the same module in the same mode and memory layout (channels_last) on a batch of noisy
+  copies that is there beforehand, nothing else. (Without noise it would be faster: ReLUs and
+  poolings would decide alike for every row.) Its batch size, the layout of its input and its way
+  to use the cores (torch's own threads in each pass, or one single-threaded pass a core) are the
+  fastest that a probe finds; in compiled modes it tries every other batch size, and NCHW input
+  only;
 - `loop`: the published per-image loop in float32, NCHW, at the best batch that a probe finds;
 - `usual`: the same loop at the batch of published scripts, 400 (64 for EfficientNet-Lite0);
 - `art`: the randomized smoothing of adversarial-robustness-toolbox, float32, at its best batch.
@@ -28,16 +31,20 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from common import (
     BATCHES_ELSEWHERE,
     MODES,
     NETWORKS,
     RESULTS,
+    Apart,
     Network,
     Row,
     Side,
@@ -58,12 +65,13 @@ SIGMA = 0.5
 BLOCK = 100
 INPUTS = 4
 Layouts = list[torch.memory_format]
+ART = "art.estimators.certification.randomized_smoothing"
 MOST_BYTES = 1 << 30  # of a batch of inputs
 HELD_EQUAL = (
-    "the network and its weights, the inputs, sigma, the number of classes, the machine, the "
-    "process and the moment: the sides take turns; all sides may use all cores. noisy and pure "
-    "share the module; loop, usual and art have a copy in float32, NCHW and "
-    "the order of layers of the published scripts"
+    "the network and its weights, the inputs, sigma, the number of classes, the machine and the "
+    "moment: the sides take turns; all sides may use all cores. noisy and pure share the module, "
+    "the process and its allocator; loop, usual and art have a copy in float32, NCHW and the order "
+    "of layers of the published scripts, in a process of its own with the allocator as it comes"
 )
 
 
@@ -93,13 +101,19 @@ def pure(
     """Every way to run the pure forward pass."""
     for layout in layouts:
         for rows in batches:
-            batch = x.repeat(rows, 1, 1, 1).contiguous(memory_format=layout)
+            batch = noisy_copies(x, rows).contiguous(memory_format=layout)
             about = {"batch": rows, "input": str(layout).removeprefix("torch.")}
             yield Side("pure", passes(prepare(), batch), rows, about | {"cores": "torch's threads"})
             cores = torch.get_num_threads()
             if not x.is_cuda and cores > 1:
                 work = passes_on_cores(prepare(), batch)
                 yield Side("pure", work, rows * cores, about | {"cores": "one pass a core"})
+
+
+def noisy_copies(x: Tensor, rows: int) -> Tensor:
+    """What the engine gives the module in a pass."""
+    copies = x.repeat(rows, 1, 1, 1)
+    return copies + Gaussian(SIGMA).draw(copies.shape, generator=torch.Generator(x.device))
 
 
 def passes(base: nn.Module, x: Tensor) -> Callable[[int], None]:
@@ -128,37 +142,63 @@ def passes_on_cores(base: nn.Module, x: Tensor) -> Callable[[int], None]:
     return work
 
 
-def loop_at(published: PublishedLoop, x: Tensor, batch: int) -> Side:
+def loop_at(loop: Apart, batch: int) -> Side:
     """The published loop at a batch size."""
-    return Side("loop", lambda n: published.votes(x, n, batch), batch, {"batch": batch})
+    return Side("loop", lambda n: loop(n, batch), batch, {"batch": batch})
+
+
+def votes_apart(base: nn.Module, num_classes: int, x: Tensor) -> Apart:
+    """The votes of the published loop for one input, in a process of its own."""
+    return Apart(partial(PublishedLoop(base, num_classes, SIGMA).votes, x))
+
+
+@dataclass
+class Toolbox:
+    """adversarial-robustness-toolbox."""
+
+    module: nn.Module
+    num_classes: int
+    x: Tensor
+
+    def __call__(self, samples: int, batch: int) -> None:
+        """Certifies the input; its selection takes a batch, its estimation the rest."""
+        self._smoothing(batch).certify(self._values, n=samples - batch, batch_size=batch)
+
+    @cached_property
+    def _values(self) -> npt.NDArray[np.float32]:
+        return self.x.cpu().numpy()[None].astype(np.float32)
+
+    @cached_property
+    def _made(self) -> dict[int, Any]:
+        return {}
+
+    def _smoothing(self, batch: int) -> Any:
+        if batch not in self._made:
+            toolbox = importlib.import_module(ART)
+            self._made[batch] = toolbox.PyTorchRandomizedSmoothing(
+                model=self.module,
+                loss=nn.CrossEntropyLoss(),
+                input_shape=tuple(self.x.shape),
+                nb_classes=self.num_classes,
+                device_type="gpu" if self.x.is_cuda else "cpu",
+                sample_size=batch,
+                scale=SIGMA,
+            )
+        return self._made[batch]
 
 
 def art(network: Network, module: nn.Module, x: Tensor, batches: tuple[int, ...]) -> list[Side]:
     """adversarial-robustness-toolbox at every batch size; empty if it is not installed."""
     try:
-        toolbox = importlib.import_module("art.estimators.certification.randomized_smoothing")
+        importlib.import_module(ART)
     except ImportError as error:
         print(f"art is left out, since it is not installed or lacks a package: {error}")
         return []
-    values = x.cpu().numpy()[None].astype(np.float32)
-
-    def side(batch: int) -> Side:
-        smoothing = toolbox.PyTorchRandomizedSmoothing(
-            model=module,
-            loss=nn.CrossEntropyLoss(),
-            input_shape=network.shape,
-            nb_classes=network.num_classes,
-            device_type="gpu" if x.is_cuda else "cpu",
-            sample_size=batch,  # its selection; the rest is its estimation
-            scale=SIGMA,
-        )
-
-        def work(samples: int) -> None:
-            smoothing.certify(values, n=samples - batch, batch_size=batch)
-
-        return Side("art", work, 2 * batch, {"batch": batch})
-
-    return [side(batch) for batch in batches]
+    toolbox = Apart(Toolbox(module, network.num_classes, x))
+    return [
+        Side("art", partial(lambda batch, n: toolbox(n, batch), batch), 2 * batch, {"batch": batch})
+        for batch in batches
+    ]
 
 
 def measure(
@@ -176,9 +216,9 @@ def measure(
     batches = tuple(b for b in (network.batches if cpu else BATCHES_ELSEWHERE) if b <= largest)
     x = inputs[0]
     layouts = [torch.contiguous_format, *([torch.channels_last] if len(x) > 1 else [])]
-    published = PublishedLoop(plain, network.num_classes, SIGMA)
-    best_loop = fastest([loop_at(published, x, batch) for batch in batches], seconds)
-    usual = loop_at(published, x, network.usual_batch)
+    loop = votes_apart(plain, network.num_classes, x)
+    best_loop = fastest([loop_at(loop, batch) for batch in batches], seconds)
+    usual = loop_at(loop, network.usual_batch)
     others = [best_loop, usual]
     toolbox = art(network, plain, x, batches)
     if toolbox:

@@ -21,6 +21,7 @@ ROOT = Path(radii.__file__).parent
 # Which packages of radii each package may import; its own, and those open to all, always.
 TABLE: dict[str, set[str]] = {
     "_torch": set(),  # torch, imported when it is first used
+    "_allocator": set(),  # memory of tensors that the process keeps
     "noise": {"_torch"},
     "bounds": set(),
     "attacks": set(),
@@ -29,11 +30,14 @@ TABLE: dict[str, set[str]] = {
     "data": set(),
     "certificates": {"noise"},
     "stopping": {"bounds", "certificates"},
-    "smoothing": {"noise", "bounds", "certificates", "stopping"},
+    "smoothing": {"noise", "bounds", "certificates", "stopping", "_allocator"},
     "interop": {"smoothing", "noise"},
     "serving": {"smoothing", "certificates", "noise"},
     "objectives": {"smoothing", "noise", "attacks"},
-    "training": {"objectives", "smoothing", "models", "data", "noise", "provenance"},
+    "training": {
+        *("objectives", "smoothing", "models", "data", "noise"),
+        *("provenance", "_allocator"),
+    },
     "evaluation": {
         *("smoothing", "bounds", "certificates", "stopping", "noise"),
         *("attacks", "executors", "models", "data", "provenance"),

@@ -110,6 +110,23 @@ def test_different_streams_differ(noise: Noise, change: dict[str, Any]) -> None:
 
 
 @each_noise
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_copies_meet_the_noise_of_each_stream(noise: Noise, dtype: torch.dtype) -> None:
+    if noise.num_outcomes is not None:
+        pytest.skip("its outcomes are enumerated")
+    x = (one_input() * 255).round() / 255
+    streams = [dataclasses.replace(STREAM, block=block) for block in (4, 5, 6)]
+    generators = Generators(torch.device("cpu"))
+    alone = [
+        noise.at(x.expand(rows, *x.shape), stream, generators).to(dtype)
+        for stream, rows in zip(streams, (7, 7, 3), strict=True)
+    ]
+    out = torch.empty((17, *x.shape), dtype=dtype)
+    assert noise.copies(x, streams, 7, generators, out) is out
+    assert torch.equal(out, torch.cat(alone))
+
+
+@each_noise
 def test_global_generators_are_left_alone(noise: Noise) -> None:
     def states() -> list[str]:
         return [

@@ -64,14 +64,23 @@ static inline void normal(float *restrict wide, uint16_t *restrict narrow, const
   }
 }
 
-/* `rows` copies of the `dim` numbers of x, plus N(0, sigma^2): the stream of `key` from its start.
-   The numbers are float32, or `narrow`: rounded to bfloat16 after the addition. */
-void radii_normal(void *out, int narrow, const float *x, size_t rows, size_t dim, float sigma,
-                  int kind, const uint32_t *key) {
-  if (kind == CHACHA)
-    normal(narrow ? NULL : out, narrow ? out : NULL, x, rows, dim, sigma, CHACHA, key);
-  else
-    normal(narrow ? NULL : out, narrow ? out : NULL, x, rows, dim, sigma, THREEFRY, key);
+/* `rows` copies of the `dim` numbers of x, plus N(0, sigma^2): each `block` rows the stream of a key
+   of `keys` from its start. The numbers are float32, or `narrow`: rounded to bfloat16 after the
+   addition. */
+void radii_normal(void *out, int narrow, const float *x, size_t rows, size_t dim, size_t block,
+                  float sigma, int kind, const uint32_t *keys) {
+  for (size_t row = 0; row < rows; row += block) {
+    size_t part = rows - row < block ? rows - row : block;
+    float *wide = narrow ? NULL : (float *)out + row * dim;
+    uint16_t *half = narrow ? (uint16_t *)out + row * dim : NULL;
+    if (kind == CHACHA) {
+      normal(wide, half, x, part, dim, sigma, CHACHA, keys);
+      keys += 8;
+    } else {
+      normal(wide, half, x, part, dim, sigma, THREEFRY, keys);
+      keys += 4;
+    }
+  }
 }
 
 /* Whole numbers by inversion. A uniform number of 64 bits becomes the count of thresholds at most

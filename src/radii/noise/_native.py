@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def library() -> ctypes.CDLL | None:
         (found.radii_threefry, (_Words, _Words, _Words)),
         (found.radii_chacha, (ctypes.c_uint32, pointer, ctypes.c_char_p, pointer)),
         (found.radii_words, (pointer, size, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)),
-        (found.radii_normal, (*_Rows, ctypes.c_float, ctypes.c_int, ctypes.c_char_p)),
+        (found.radii_normal, (*_Rows, size, ctypes.c_float, ctypes.c_int, ctypes.c_char_p)),
         (found.radii_grid, (*_Rows, pointer, ctypes.c_int, ctypes.c_char_p)),
     ):
         function.argtypes, function.restype = arguments, None
@@ -107,17 +108,29 @@ def words(code: ctypes.CDLL, count: int, key: bytes, row: int = 0) -> Tensor:
     return torch.from_numpy(out.astype(np.int64))
 
 
-def add_normal(code: ctypes.CDLL, x: Tensor, out: Tensor, sigma: float, key: bytes) -> Tensor:
-    """Inputs plus N(0, sigma^2), the stream of a key.
+def add_normal(
+    code: ctypes.CDLL,
+    x: Tensor,
+    out: Tensor,
+    sigma: float,
+    keys: Sequence[bytes],
+    block: int | None = None,
+) -> Tensor:
+    """Inputs plus N(0, sigma^2), the streams of keys.
 
     Args:
         code: What `library` returned.
         x: Float32 on the CPU, contiguous. Repeated where it has fewer numbers than `out`.
         out: Float32 or bfloat16 on the CPU, contiguous. Is overwritten and returned.
         sigma: The standard deviation.
-        key: Names the stream: 16 bytes for Threefry, 32 for ChaCha.
+        keys: Name the streams: 16 bytes for Threefry, 32 for ChaCha.
+        block: How often `x` is repeated with the numbers of each stream; None if there is one.
     """
-    code.radii_normal(*_rows(x, out), sigma, _kind(key), key)
+    where = _rows(x, out)
+    parts = where[3] if block is None else block
+    if len(keys) != -(-where[3] // max(parts, 1)):
+        raise ValueError(f"{where[3]} rows in blocks of {parts} do not have {len(keys)} keys")
+    code.radii_normal(*where, parts, sigma, _kind(keys[0]), b"".join(keys))
     return out
 
 

@@ -107,6 +107,25 @@ class Noise(ABC):
             return out.copy_(self.apply(x, generator=generators(stream)))
         return self.apply(x, generator=generators(stream), out=out)
 
+    def copies(
+        self, x: Tensor, streams: Sequence[Stream], block: int, generators: Generators, out: Tensor
+    ) -> Tensor:
+        """Copies of one input under the noise of streams in a row, by `at`.
+
+        Args:
+            x: `(*shape)` float32 on the device of the generators.
+            streams: The names: the first of the first `block` rows, and so on.
+            block: Rows of each stream; the last may have fewer.
+            generators: Make the generator of any name.
+            out: `(rows, *shape)`, contiguous, float32 or bfloat16. Is overwritten.
+
+        Returns:
+            `out`.
+        """
+        for stream, part in zip(streams, torch.split(out, block), strict=True):
+            self.at(x.expand(len(part), *x.shape), stream, generators, out=part)
+        return out
+
     def generator_name(self, generators: Generators) -> str:
         """What `at` draws from, as a ledger records it."""
         return generators.name if self.num_outcomes is None else "none"

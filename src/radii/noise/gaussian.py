@@ -62,8 +62,16 @@ class Gaussian(AdditiveNoise):
         if out is None:
             out = torch.empty(x.shape, dtype=torch.float32)
         single = x[:1] if x.stride(0) == 0 else x  # rows that are copies of one input, or not
-        add_normal(code, single.contiguous(), out, self.sigma, generators.key(stream))
-        return out
+        return add_normal(code, single.contiguous(), out, self.sigma, [generators.key(stream)])
+
+    def copies(
+        self, x: Tensor, streams: Sequence[Stream], block: int, generators: Generators, out: Tensor
+    ) -> Tensor:
+        """By one call of compiled code where there is some, see `Noise.copies`."""
+        if generators.native is None or type(self).at is not Gaussian.at:
+            return super().copies(x, streams, block, generators, out)
+        keys = [generators.key(stream) for stream in streams]
+        return add_normal(generators.native, x.contiguous(), out, self.sigma, keys, block)
 
     def generator_name(self, generators: Generators) -> str:
         """See `Noise.generator_name`."""

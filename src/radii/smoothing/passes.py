@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from radii._allocator import keep_freed_memory
 from radii.errors import BaseClassifierError
 from radii.noise.base import Noise
 from radii.noise.streams import Generators, Rng, Stage, Stream
@@ -116,15 +118,16 @@ class Passes(ABC):
 
     def draw(self, block: Block, generators: Generators, out: Tensor) -> None:
         """Fills `out` `(rows, *shape)`, float32 or bfloat16, with the noisy copies of a block."""
-        for i, part in enumerate(torch.split(out, self.block)):
-            number = block.number + i
-            copies = block.x.expand(len(part), *block.x.shape)
-            if self.noise.num_outcomes is not None:
-                part.copy_(self.noise.outcomes(copies, number * self.block))
-            else:
-                seed = self.seed if block.seed is None else block.seed
-                stream = Stream(seed, block.index, block.stage, number)
-                self.noise.at(copies, stream, generators, out=part)
+        if self.noise.num_outcomes is not None:
+            copies = block.x.expand(len(out), *block.x.shape)
+            out.copy_(self.noise.outcomes(copies, block.number * self.block))
+            return
+        seed = self.seed if block.seed is None else block.seed
+        streams = [
+            Stream(seed, block.index, block.stage, block.number + i)
+            for i in range(-(-len(out) // self.block))
+        ]
+        self.noise.copies(block.x, streams, self.block, generators, out)
 
     def classify(self, noisy: Tensor, base: Callable[[Tensor], Any] | None = None) -> Tensor:
         """The answers of the base classifier to `(rows, *shape)`, on the device."""
@@ -152,6 +155,7 @@ class ThreadPasses(Passes):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        keep_freed_memory()
         self._cores = torch.get_num_threads()
         self.workers = self._cores if isinstance(self.base, nn.Module) else 1
         self._pool = ThreadPoolExecutor(self.workers, "radii", self._start)
@@ -191,39 +195,50 @@ class ThreadPasses(Passes):
         return -(-block.whole // parts)
 
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
-        """An equal share of the blocks for each thread; see `Passes.submit`."""
+        """Each thread takes a block whenever it has none; see `Passes.submit`."""
         if getattr(self.base, "compiled_rows", False) is None:  # of a module that is compiled
             self.base.compiled_rows = self._pass_rows(blocks[0])  # type: ignore[attr-defined]
-        shares = [blocks[first :: self.workers] for first in range(min(self.workers, len(blocks)))]
-        futures = [self._pool.submit(self._sums, share) for share in shares]
+        waiting = deque(enumerate(blocks))
+        futures = [
+            self._pool.submit(self._sums, waiting) for _ in range(min(self.workers, len(blocks)))
+        ]
 
         def collect() -> npt.NDArray[Any]:
-            sums = np.empty((len(blocks), self.tally.width), self.tally.dtype)
-            for first, future in enumerate(futures):
-                sums[first :: self.workers] = future.result()
+            sums = np.zeros((len(blocks), self.tally.width), self.tally.dtype)
+            sums[:, -1] = GIVEN_UP
+            for future in futures:
+                places, counted = future.result()
+                sums[places] = counted
             return sums
 
         return collect
 
     @torch.no_grad()
-    def _sums(self, blocks: Sequence[Block]) -> npt.NDArray[Any]:
-        x = blocks[0].x
-        buffer = self._local.buffer
-        whole = max(block.whole for block in blocks)
-        if buffer is None or buffer.shape[1:] != x.shape or len(buffer) < whole:
+    def _sums(self, waiting: deque[tuple[int, Block]]) -> tuple[list[int], npt.NDArray[Any]]:
+        """The places of the blocks that this thread got and completed, and their sums."""
+        places: list[int] = []
+        rows: list[int] = []
+        answers: list[Tensor] = []
+        while waiting:
+            try:
+                place, block = waiting.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if self._adds(block, self._buffer(block), answers):
+                places.append(place)
+                rows.append(block.rows)
+        if not places:
+            return [], np.zeros((0, self.tally.width), self.tally.dtype)
+        return places, self.tally.sums(torch.cat(answers), rows).numpy()
+
+    def _buffer(self, block: Block) -> Tensor:
+        """Room for the noisy copies of a block, which this thread uses again and again."""
+        buffer: Tensor | None = self._local.buffer
+        if buffer is None or buffer.shape[1:] != block.x.shape or len(buffer) < block.whole:
             # A base classifier that begins by rounding its input gets it rounded already.
             dtype = getattr(self.base, "input_dtype", torch.float32)
-            buffer = self._local.buffer = torch.empty((whole, *x.shape), dtype=dtype)
-        answers: list[Tensor] = []
-        counted = [
-            place for place, block in enumerate(blocks) if self._adds(block, buffer, answers)
-        ]
-        sums = np.zeros((len(blocks), self.tally.width), self.tally.dtype)
-        sums[:, -1] = GIVEN_UP
-        if counted:
-            rows = [blocks[place].rows for place in counted]
-            sums[counted] = self.tally.sums(torch.cat(answers), rows).numpy()
-        return sums
+            buffer = self._local.buffer = torch.empty((block.whole, *block.x.shape), dtype=dtype)
+        return buffer
 
     def _adds(self, block: Block, buffer: Tensor, answers: list[Tensor]) -> bool:
         """Adds the answers to a block, unless it expires before they are complete."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from radii._allocator import keep_freed_memory
 from radii.errors import BaseClassifierError
 from radii.smoothing._copies import copies_of, is_traced
 from radii.smoothing._in_the_input import NO_GRADIENTS, InTheInput, not_differentiable
@@ -73,6 +74,7 @@ class SoftClassifier(nn.Module):
         frozen: bool = False,
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         if estimator not in AVERAGES:
             raise ValueError(f"estimator must be one of {', '.join(AVERAGES)}, got {estimator!r}")
         if delta.ndim < 3 or not len(delta):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -82,17 +83,15 @@ class HardTally(Tally):
     def sums(self, answer: Tensor, rows: Sequence[int]) -> Tensor:
         """Votes, counted on the device; see `Tally.sums`."""
         if answer.is_floating_point():
-            labels = answer.argmax(1)
-            outside = answer.isnan().any(1)
+            labels = answer.argmax(1)  # where there are NaN, it is that of one of them
+            outside = answer.gather(1, labels.unsqueeze(1)).squeeze(1).isnan()
         else:
             labels = answer.to(torch.int64)
             outside = (labels < 0) | (labels >= self.num_classes)
         labels = labels.masked_fill(outside, self.num_classes)
-        first = torch.arange(len(rows)) * self.width
-        place = labels + first.repeat_interleave(torch.tensor(rows)).to(labels.device)
+        first, ones = _places(tuple(rows), self.width, str(labels.device))
         counts = torch.zeros(len(rows) * self.width, dtype=torch.int64, device=labels.device)
-        counts.index_add_(0, place, torch.ones_like(place))
-        return counts.view(len(rows), self.width)
+        return counts.index_add_(0, labels.add_(first), ones).view(len(rows), self.width)
 
     def votes(self, sums: npt.NDArray[Any], draws: int) -> Counts:
         """The votes of each class."""
@@ -133,6 +132,13 @@ class SoftTally(Tally):
             squares=sums[self.num_classes : -1].copy(),
             n=np.array(draws),
         )
+
+
+@lru_cache(maxsize=64)
+def _places(rows: tuple[int, ...], width: int, device: str) -> tuple[Tensor, Tensor]:
+    """Where the counts of the block of each answer start, and as many ones."""
+    first = (torch.arange(len(rows)) * width).repeat_interleave(torch.tensor(rows)).to(device)
+    return first, torch.ones_like(first)
 
 
 def tally(vote: Vote, num_classes: int) -> Tally:

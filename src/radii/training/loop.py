@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from radii._allocator import keep_freed_memory
 from radii.data import Dataset
 from radii.errors import TrainingError
 from radii.models import ARCHITECTURES, Architecture, Denoised, save_base
@@ -99,6 +100,7 @@ class Training:
             TrainingError: If the directory holds a training run that is not to be, or cannot be,
                 resumed, if the weights to start from do not fit, or if training diverges.
         """
+        keep_freed_memory()
         with joined(self.device) as workers:
             return self._train(directory, workers, resume, on_start, on_batch, on_epoch)
 

@@ -27,7 +27,7 @@ WORDS = tuple(np.frombuffer(KEY, dtype="<u4").tolist())
 
 
 def drawn(count: int, sigma: float = 1.0, key: bytes = KEY) -> npt.NDArray[np.float32]:
-    return np.asarray(add_normal(CODE, torch.zeros(1), torch.empty(count), sigma, key).numpy())
+    return np.asarray(add_normal(CODE, torch.zeros(1), torch.empty(count), sigma, [key]).numpy())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_another_key_is_another_stream() -> None:
 def test_nothing_is_written_beyond_the_end() -> None:
     for count in range(1, 130):
         room = torch.full((200,), torch.nan)
-        add_normal(CODE, torch.zeros(1), room[:count], 1.0, KEY)
+        add_normal(CODE, torch.zeros(1), room[:count], 1.0, [KEY])
         assert not bool(room[:count].isnan().any())
         assert bool(room[count:].isnan().all())
 
@@ -165,8 +165,8 @@ def test_rounded_numbers_are_those_of_float32_rounded_as_torch_rounds(
 ) -> None:
     x = torch.rand(dim, generator=torch.Generator().manual_seed(0))
     exact, rounded = torch.empty(9, dim), torch.empty(9, dim, dtype=torch.bfloat16)
-    add_normal(CODE, x, exact, sigma, KEY)
-    assert add_normal(CODE, x, rounded, sigma, KEY) is rounded
+    add_normal(CODE, x, exact, sigma, [KEY])
+    assert add_normal(CODE, x, rounded, sigma, [KEY]) is rounded
     assert torch.equal(rounded, exact.bfloat16())
 
 
