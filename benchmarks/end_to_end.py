@@ -14,7 +14,8 @@ have n = 100,000 draws at most, n0 = 100 and alpha = 0.001, and decide
 The loop does the same for each of them: all n draws. It takes seconds an image, so in each turn it
 is timed on a few images only, at the best batch that a probe finds, and scaled to all of them. Its
 turns and ours alternate, and it has a process of its own, with the allocator as it comes. Printed
-are medians of seconds an image and of the ratios of neighbouring turns. `first` is the ratio with the first run of a process, which also compiles and tabulates.
+are medians of seconds an image and of the ratios of neighbouring turns. `first` is the ratio with
+the first run of a process, which also compiles and tabulates.
 
 At each radius the table below compares certified accuracy with that of the fixed n, whose streams
 start with the same draws; the largest drop that is allowed is 0.3 points.
