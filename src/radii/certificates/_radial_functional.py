@@ -40,9 +40,10 @@ class RadialFunctional(Certificate):
     they are below a thousandth of the largest, that for pA near 1 - 1e-16), by up to a few percent
     for dim - pole below 100 or so and probabilities beyond 1e-8, and by more for a pB beyond 1e-9
     or so, where curves of the table end: a tenth, at the worst of 450 points that were compared
-    with 50 digits. For pA above 1 - 1.2e-16, or for pB = 0, it is the finite radius of that probability. The table for two classes ends at
-    pA = 1e-8. Where this falls below the radius of the differential certificate of the same norm,
-    which is never above the true one, the answer is that.
+    with 50 digits. For pA above 1 - 1.2e-16, or for pB = 0, it is the finite radius of that
+    probability. The table for two classes ends at pA = 1e-8. Where this falls below the radius of
+    the differential certificate of the same norm, which is never above the true one, the answer is
+    that.
 
     Attributes:
         shape: Of the ball of the norm, as the law of L sees it.
