@@ -195,7 +195,7 @@ def _answer(calls: Connection, function: Callable[..., object], threads: int) ->
         except EOFError:
             return
         answer = function(*arguments)
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
         calls.send(answer)
 
