@@ -7,7 +7,7 @@ DIR under `--bases` holds base classifiers that `radii train` wrote for MNIST: `
 `smoothadv`, `stability`, `trades`, and `other`, from which perturbations are transferred. Each is
 smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by `radii attack` (n = 500,
 alpha = 0.001) into a ledger under `--work` and by `radii export` into this folder, as
-`BASE-ATTACK.parquet`. For the defences it is also certified (n0 = 100, n = 10,000), as
+`BASE-ATTACK.parquet`. For the defences it is also certified (n0 = 100, n = 10,000, every:40), as
 `BASE-certified.parquet`. `python results/attacks/attack_tables.py` makes the tables from these.
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
         if table == "defences" and not options.attacks:
             for base in bases:
                 run = work / f"{base}-certified.sqlite"
-                whole = ("--base", base, *data, "--subset", "every:20")
+                whole = ("--base", base, *data, "--subset", options.subset or "every:40")
                 radii(bases_at, "certify", *whole, "--n", 10_000, "--out", run)
                 radii(bases_at, "export", run, "--out", HERE / f"{base}-certified.parquet")
 
