@@ -203,15 +203,15 @@ def test_another_classifier_under_the_same_hash(path, exact):
 def test_a_biased_generator(tmp_path, monkeypatch, exact):
     from radii.noise import Gaussian
 
-    drawn = Gaussian.at
+    drawn = Gaussian.copies
 
-    def biased(self, x, stream, generators, *, out=None):
-        noisy = drawn(self, x, stream, generators, out=out)
+    def biased(self, x, streams, block, generators, out):
+        noisy = drawn(self, x, streams, block, generators, out)
         return noisy.add_(0.03)  # an eighth of sigma, in every coordinate
 
     made = run_of(base=weighted, n=10_000)
     with monkeypatch.context() as patched:
-        patched.setattr(Gaussian, "at", biased)
+        patched.setattr(Gaussian, "copies", biased)
         made.certify(tmp_path / "run")
     if not exact:
         versions = Ledger(tmp_path / "run").meta["versions"]
