@@ -7,8 +7,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.conftest import command, environment
 
 COLUMNS = (
@@ -82,7 +80,6 @@ EARLY = ("--subset", "first:100", "--n", 8_000)
 GRID = "radii:0,0.25,0.5,0.75,1"
 
 
-@pytest.mark.slow
 def test_a_run_that_stops_early_is_resumed(radii, base, tmp_path, capsys):
     from radii.cli.main import run as here
 

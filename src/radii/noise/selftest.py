@@ -23,7 +23,7 @@ FALSE_ALARM = 1e-6  # of all checks together
 DRAWS = 2**19  # numbers
 FEWEST = 2**16
 
-_STREAMS = 1_024  # that are compared with each other
+_INPUTS, _IN_A_ROW = 16, 64  # whose streams, so many, are compared with each other
 _OF_STREAM = 64  # numbers of each, at least
 _LAGS = (1, 2, 3, 16, 32, 64, 256, 512)
 _TAILS = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -92,16 +92,19 @@ def _of_noise(
 ) -> Iterator[Found]:
     rows = -(-draws // (3 * dim))
 
-    def drawn(index: int, block: int, rows: int) -> npt.NDArray[np.float32]:
-        zero = torch.zeros((1, dim), device=generators.device).expand(rows, dim)
-        noisy = noise.at(zero, Stream(seed, index, "selftest", block), generators)
-        return np.asarray(noisy.cpu().flatten().numpy())
+    def drawn(index: int, first: int, rows: int, count: int = 1) -> npt.NDArray[np.float32]:
+        names = [Stream(seed, index, "selftest", first + i) for i in range(count)]
+        zero = torch.zeros(dim, device=generators.device)
+        out = torch.empty((count * rows, dim), device=generators.device)
+        return np.asarray(noise.copies(zero, names, rows, generators, out).cpu().flatten().numpy())
 
     here, next_block, next_input = (
         drawn(index, block, rows) for index, block in ((0, 0), (0, 1), (1, 0))
     )
     short = -(-_OF_STREAM // dim)
-    streams = np.stack([drawn(2 + i // 64, i % 64, short) for i in range(_STREAMS)])
+    streams = np.concatenate(
+        [drawn(2 + i, 0, short, _IN_A_ROW).reshape(_IN_A_ROW, -1) for i in range(_INPUTS)]
+    )
     yield from _repeats(here, streams)
     if not isinstance(noise, AdditiveNoise):
         return

@@ -188,23 +188,23 @@ def test_broken_generators_fail(broken: Any, noise: Any, by: set[str]) -> None:
     ],
 )
 def test_another_scale_fails(wrong: Any, right: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = type(right).at
+    drawn = type(right).copies
 
-    def at(self: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
-        found: Tensor = drawn(wrong, x, *args, **options)
+    def copies(self: Any, x: Tensor, *args: Any) -> Tensor:
+        found: Tensor = drawn(wrong, x, *args)
         return found
 
-    monkeypatch.setattr(type(right), "at", at)
+    monkeypatch.setattr(type(right), "copies", copies)
     assert "Kolmogorov-Smirnov" in failed(right, Generators(CPU))
 
 
 def test_a_shift_of_the_mean_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = Gaussian.at
+    drawn = Gaussian.copies
 
-    def at(self: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
-        return drawn(self, x, *args, **options) + 0.02
+    def copies(self: Any, x: Tensor, *args: Any) -> Tensor:
+        return drawn(self, x, *args).add_(0.02)
 
-    monkeypatch.setattr(Gaussian, "at", at)
+    monkeypatch.setattr(Gaussian, "copies", copies)
     assert "moment 1" in failed(Gaussian(0.5), Generators(CPU))
 
 
