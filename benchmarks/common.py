@@ -180,6 +180,7 @@ class Apart:
         self._here, there = context.Pipe()
         arguments = (there, function, torch.get_num_threads())
         context.Process(target=_answer, args=arguments, daemon=True).start()
+        there.close()  # so that waiting for a process that died is an error
 
     def __call__(self, *arguments: object) -> Any:
         """What the function returns there."""

@@ -20,9 +20,8 @@ def keep_freed_memory() -> bool:
     """Lets this process keep the memory of tensors that are freed, for the next ones.
 
     By itself glibc gives the activations of each pass back to the system, which has to clear their
-    pages for the next pass: 15 to 60 % of the time of a network on a CPU. Nothing is changed where
-    the allocator is another one, or where the environment sets it: `MALLOC_TRIM_THRESHOLD_`,
-    `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`.
+    pages for the next pass. Nothing is changed where the allocator is another one, or where the
+    environment sets it: `MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`.
 
     Returns:
         Whether it was changed.

@@ -128,7 +128,7 @@ def add_normal(
     """
     where = _rows(x, out)
     parts = where[3] if block is None else block
-    if len(keys) != -(-where[3] // max(parts, 1)):
+    if len(keys) != max(1, -(-where[3] // max(parts, 1))):
         raise ValueError(f"{where[3]} rows in blocks of {parts} do not have {len(keys)} keys")
     code.radii_normal(*where, parts, sigma, _kind(keys[0]), b"".join(keys))
     return out

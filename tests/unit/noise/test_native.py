@@ -113,6 +113,13 @@ def test_another_key_is_another_stream() -> None:
     assert not np.any(a == b)
 
 
+def test_each_block_of_rows_has_a_key() -> None:
+    for keys, block in (([KEY], 4), ([KEY] * 4, 4), ([KEY] * 2, None)):
+        with pytest.raises(ValueError, match=r"10 rows in blocks of (4|10) do not have \d keys"):
+            add_normal(CODE, torch.zeros(1), torch.empty(10), 1.0, keys, block)
+    assert add_normal(CODE, torch.zeros(0), torch.empty(0), 1.0, [KEY]).numel() == 0
+
+
 def test_nothing_is_written_beyond_the_end() -> None:
     for count in range(1, 130):
         room = torch.full((200,), torch.nan)
