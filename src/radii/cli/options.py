@@ -14,6 +14,8 @@ import typer
 from radii.cli.console import print_note
 
 if TYPE_CHECKING:
+    import torch
+
     from radii.data import Dataset
     from radii.models import Base
     from radii.smoothing import SmoothedClassifier
@@ -151,6 +153,17 @@ def note_unused(context: typer.Context, names: Sequence[str], why: str) -> None:
         print_note(f"{', '.join(given)} without effect: {why}")
 
 
+def note_slow_precision(precision: str, device: torch.device) -> None:
+    """Says on stderr so if bfloat16 only makes this processor slower."""
+    from radii.models import bfloat16_slowdown
+
+    if precision == Precision.BFLOAT16 and bfloat16_slowdown(device) > 2:
+        print_note(
+            "this processor computes bfloat16 several times slower than float32, for want of "
+            "instructions: --precision float32 is the faster choice here"
+        )
+
+
 @contextmanager
 def arguments() -> Iterator[None]:
     """Inside it, a `ValueError` or `TypeError` is the user's: wrong usage."""
@@ -202,6 +215,7 @@ def smoothed_base(
             distribution = exact_form(distribution)
         check_rng(rng.value, distribution)
         target = device_named(device)
+    note_slow_precision(precision.value, target)
     if "" not in sys.path:
         sys.path.insert(0, "")  # where the command runs, so that package.module:name is found
     loaded = load_base(base)

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radii.cli.options import arguments, dataset_of
+from radii.cli.options import arguments, dataset_of, note_slow_precision
 from radii.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def trainings_of(
         plan = PLANS.build({"name": "training", **planned})
         target = own_device(device_named(device))
         init = None if settings.get("init") is None else Path(settings["init"])
+    note_slow_precision(plan.precision, target)
     dataset = dataset_of(settings["data"], data_root, split="train")
     unlabelled = _unlabelled_of(settings, data_root)
     training = Training(

@@ -30,7 +30,7 @@ from radii.evaluation._stored import (
     pairs_of,
     read_meta,
 )
-from radii.evaluation.checksums import COLUMN, checksum_of, hash_of_spec
+from radii.evaluation.checksums import checksum_of, hash_of_spec
 from radii.models.checkpoint import sync_folder
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -242,9 +242,7 @@ class Writer(Generic[R]):
         self.done |= {row.index for row in rows}
 
     def _stored(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The values of a row, with its checksum if the table has one, in its last column."""
-        if COLUMN not in self.layout.columns:
-            return values
+        """The values of a row, with its checksum in the last column."""
         return (*values[:-1], checksum_of(self.layout.columns, values, self._hash_of_spec))
 
     def _open(self) -> sqlite3.Connection:
@@ -271,9 +269,7 @@ class Writer(Generic[R]):
         meta = read_meta(connection, self.path, self.layout)
         check_structure(connection, self.path, self.layout)
         compare(self.path, self.layout, meta, self._spec)
-        query = self.layout.indices
-        if COLUMN in self.layout.columns:
-            query = f"SELECT * FROM {self.layout.table}"  # noqa: S608
+        query = f"SELECT * FROM {self.layout.table}"  # noqa: S608
         must, spec = must_have_checksums(connection, self.layout), hash_of_spec(meta)
         done = set()
         for values in connection.execute(query):

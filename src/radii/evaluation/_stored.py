@@ -103,7 +103,7 @@ def check_row(
 
     Args:
         path: Of the file.
-        layout: Of its rows; one without checksums has nothing to compare.
+        layout: Of its rows.
         values: All that stands in the row.
         hash_of_spec: Of the run.
         must: Whether the row had a checksum when it was stored; those of older versions had none.
@@ -111,8 +111,6 @@ def check_row(
     Raises:
         LedgerError: If the checksum is another.
     """
-    if COLUMN not in layout.columns:
-        return
     stored = values[-1] if len(values) == len(layout.columns) else None
     if stored is None and not must:
         return

@@ -39,13 +39,17 @@ class Table:
 
     @classmethod
     def of(cls, layout: Layout) -> Table:
-        """The columns of a ledger; those of bytes, which no text can hold, are left out."""
+        """The columns of a ledger up to one of bytes, which no text can hold.
+
+        A checksum behind such a column covers the bytes, so a table without them has none.
+        """
         columns = []
         for name, declared in layout.columns.items():
             kind, _, rest = declared.partition(" ")
-            if kind in _KINDS:
-                columns.append(Column(name, _KINDS[kind], nullable=not rest))
-        return cls(tuple(columns), len(layout.added))
+            if kind not in _KINDS:
+                break
+            columns.append(Column(name, _KINDS[kind], nullable=not rest))
+        return cls(tuple(columns), sum(column.name in layout.added for column in columns))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
     meta(key TEXT PRIMARY KEY, value TEXT)      value is JSON
     attacks("index" INTEGER PRIMARY KEY, label INTEGER, clean INTEGER, prediction INTEGER,
             clean_votes TEXT, votes TEXT, l1 REAL, l2 REAL, linf REAL, queries INTEGER,
-            samples INTEGER, seconds REAL, facts TEXT, x BLOB)
+            samples INTEGER, seconds REAL, facts TEXT, x BLOB, checksum TEXT)
 
 `clean` and `prediction` are NULL where the smoothed classifier abstained. Votes are JSON objects
 from class to votes, with every class that got one; `facts` is one from name to number. `x` is the
 perturbed input, float32 in little-endian order, row by row in the shape `input_shape` of `meta`; it
-is NULL in a run that does not keep its inputs.
+is NULL in a run that does not keep its inputs. `checksum` is 32 hex digits over the row, its `x`
+included, and the spec of the run; see `checksums.py`. The first ledgers lack it.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ _LAYOUT = Layout(
         "seconds": "REAL NOT NULL",
         "facts": "TEXT NOT NULL",
         "x": "BLOB",
+        "checksum": "TEXT",
     },
+    added=("checksum",),
 )
-COLUMNS = tuple(_LAYOUT.columns)[:-1]  # those that a table of text can hold
-
-_LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
+_COLUMNS = tuple(_LAYOUT.columns)
+_X = _COLUMNS.index("x")
 _FLOAT32 = np.dtype("<f4")
 
 
@@ -111,20 +113,21 @@ class AttackRow:
         """The row whose `values()` these are.
 
         Args:
-            values: Without the last of them, or with None there, the row has no `x`.
+            values: The last of them, `x` and the checksum, may be missing; without, or with None
+                for `x`, the row has none.
             shape: Of one input; needed where there is an `x`.
 
         Raises:
             ValueError: If one of them cannot stand there.
             TypeError: The same.
         """
-        check_row(COLUMNS, values)
+        check_row(_COLUMNS, values)
         clean_votes, votes = (votes_of(text) for text in values[4:6])
         if not all(
             isinstance(count, int) for each in (clean_votes, votes) for count in each.values()
         ):
             raise ValueError(f"votes must be whole numbers, got {values[4]!r} and {values[5]!r}")
-        blob = values[13] if len(values) > 13 else None
+        blob = values[_X] if len(values) > _X else None
         x = None
         if blob is not None:
             if shape is None:
@@ -139,13 +142,14 @@ class AttackRow:
         return cls(*[*values[:4], clean_votes, votes, *values[6:12], facts, x])
 
     def values(self) -> tuple[Any, ...]:
-        """What stands in the table: numbers, None, JSON texts, and the bytes of `x`."""
+        """What stands in the table: numbers, None, JSON texts, bytes of `x`; no checksum yet."""
         return (
             *(self.index, self.label, self.clean, self.prediction),
             *(json.dumps(dict(votes)) for votes in (self.clean_votes, self.votes)),
             *(self.l1, self.l2, self.linf, self.queries, self.samples, self.seconds),
             json.dumps(dict(self.facts), allow_nan=False),
             None if self.x is None else self.x.astype(_FLOAT32).tobytes(),
+            None,
         )
 
 
@@ -169,10 +173,13 @@ class AttackLedger(_sqlite.Reader):
         """Every input so far, by index.
 
         Args:
-            inputs: Whether to read the perturbed inputs too.
+            inputs: Whether the rows have the perturbed inputs.
+
+        Raises:
+            LedgerError: If the file is damaged, or a row does not fit its checksum.
         """
-        for values in self._rows("*" if inputs else _LISTED):
-            yield self._row_of(values)
+        for values in self._rows():
+            yield self._row_of(values if inputs else values[:_X])
 
     def row(self, index: int) -> AttackRow:
         """One input, with what it was perturbed to if that was kept.

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 COLUMN = "checksum"
 _BYTES = 16
-_TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
+
+
+def _hash_of_bytes(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
+
+
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "INTEGER": int,
+    "REAL": float,
+    "TEXT": str,
+    "BLOB": _hash_of_bytes,
+}
 
 
 def canonical(value: object) -> str:
@@ -33,6 +44,8 @@ def hash_of_spec(meta: Mapping[str, Any]) -> str:
 
 def canonical_row(columns: Mapping[str, str], values: Sequence[Any]) -> str:
     """A row but for its checksum, as canonical JSON of the types that its columns declare.
+
+    Bytes stand in it as their SHA-256 in hex.
 
     Args:
         columns: Declarations by name, in the order of the values.

@@ -27,6 +27,7 @@ from radii.models.lenet import LeNet as LeNet
 from radii.models.loaded import Base as Base
 from radii.models.mlp import MLP as MLP
 from radii.models.precision import InPrecision as InPrecision
+from radii.models.precision import bfloat16_slowdown as bfloat16_slowdown
 from radii.models.probe import check_answers as check_answers
 from radii.models.published import load_published as load_published
 from radii.models.published import read_state as read_state

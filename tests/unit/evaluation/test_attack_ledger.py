@@ -167,6 +167,65 @@ def test_what_is_no_ledger(tmp_path):
         AttackLedger(later)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        'l2 = 0.31 WHERE "index" = 1',
+        'prediction = 0 WHERE "index" = 1',
+        'x = zeroblob(24) WHERE "index" = 1',
+        'x = NULL WHERE "index" = 1',
+        'checksum = NULL WHERE "index" = 1',
+        'checksum = (SELECT checksum FROM attacks WHERE "index" = 0) WHERE "index" = 1',
+    ],
+)
+def test_a_row_that_was_edited_is_refused(tmp_path, change):
+    path = write(tmp_path / "run.sqlite", [row(0), row(1), row(2)])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE attacks SET {change}")
+    ledger = AttackLedger(path)
+    for read in (
+        lambda: list(ledger.rows()),
+        lambda: list(ledger.rows(inputs=True)),
+        lambda: ledger.row(1),
+        lambda: write(path, [row(3)]),
+    ):
+        with pytest.raises(LedgerError, match="row of input 1 does not fit its checksum"):
+            read()
+    assert ledger.row(0) == row(0)
+    assert [r.index for r in ledger.unchecked().rows()] == [0, 1, 2]
+
+
+def test_a_row_of_another_run_is_refused(tmp_path):
+    one, other = (write(tmp_path / name, [row(0)]) for name in ("one.sqlite", "other.sqlite"))
+    with closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '8' WHERE key = 'seed'")
+    with pytest.raises(LedgerError, match="row of input 0 does not fit its checksum"):
+        list(AttackLedger(other).rows())
+    assert list(AttackLedger(one).rows()) == [row(0)]
+
+
+def test_a_ledger_from_before_checksums_is_read_and_continued(tmp_path):
+    path = write(tmp_path / "run.sqlite", [row(0), row(1)])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (made,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'attacks'"
+        ).fetchone()
+        first = made.replace(',\n    "checksum" TEXT', "")
+        assert first != made
+        connection.execute("ALTER TABLE attacks RENAME TO whole")
+        connection.execute(first)
+        columns = '"index", label, clean, prediction, clean_votes, votes, l1, l2, linf, queries, '
+        columns += "samples, seconds, facts, x"
+        connection.execute(f"INSERT INTO attacks SELECT {columns} FROM whole")
+        connection.execute("DROP TABLE whole")
+    assert list(AttackLedger(path).rows()) == [row(0), row(1)]
+    write(path, [row(2)])
+    assert list(AttackLedger(path).rows()) == [row(0), row(1), row(2)]
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT checksum IS NULL FROM attacks").fetchall()
+    assert found == [(1,), (1,), (0,)]
+
+
 def test_plain_sqlite_reads_it(tmp_path):
     path = write(tmp_path / "run.sqlite", [row(3, prediction=None)])
     query = 'SELECT "index", clean, prediction, clean_votes, votes, l2, facts FROM attacks'

@@ -1,10 +1,17 @@
 import copy
+import platform
 
 import pytest
 import torch
 from torch import nn
 
-from radii.models import InPrecision, ResNet20, initialise, weights_sha256
+from radii.models import (
+    InPrecision,
+    ResNet20,
+    bfloat16_slowdown,
+    initialise,
+    weights_sha256,
+)
 
 
 def base():
@@ -62,3 +69,12 @@ def test_refuses_integers_and_functions():
         InPrecision(base(), torch.int8)
     with pytest.raises(TypeError, match=r"only an nn\.Module can be converted .*, got function"):
         InPrecision(lambda x: x)
+
+
+def test_the_slowdown_of_bfloat16_is_that_of_its_instructions():
+    slowdown = bfloat16_slowdown(torch.device("cpu"))
+    if torch.cpu._is_avx512_bf16_supported():
+        assert 0 < slowdown < 2
+    elif platform.machine() == "x86_64" and not torch.cpu._is_avx512_supported():
+        assert slowdown > 2
+    assert bfloat16_slowdown(torch.device("meta")) == 0
