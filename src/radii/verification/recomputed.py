@@ -1,15 +1,24 @@
-"""Bounds and radii of a run, computed again from its votes: in 50 digits, and as the run did."""
+"""Bounds and radii of a run, computed again from its votes: independently, and as the run did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
+from radii.bounds import BOUNDS, Calibrated
 from radii.errors import RadiiError
 from radii.evaluation import Row
 from radii.evaluation.rereading import reread
 from radii.noise import Stream
-from radii.verification.independent import Evidence, bound_of, radius_of
+from radii.verification.independent import (
+    Evidence,
+    bound_of,
+    claimed,
+    most_error,
+    nested,
+    radius_of,
+)
 from radii.verification.result import Check
 from radii.verification.stored import Stored
 from radii.verification.structure import selected
@@ -17,6 +26,7 @@ from radii.verification.structure import selected
 FAR = 1e-6  # share below the exact number from which on a reader is told
 _NEAR = 1e-9  # share that another processor's or version's arithmetic never explains
 _DECIDING = ("at_radius", "radii")  # stopping rules that claim a threshold, and no more
+_MOST_DRAWS = 10**7  # that are followed one by one; a million take some 10 s for each threshold
 _LIBRARY = "not computed independently: recomputed by the library's own decide, see below"
 
 
@@ -37,7 +47,8 @@ class Tally:
 
 def recomputed(stored: Stored) -> Iterator[Check]:
     """All checks of this kind."""
-    yield _bounds(stored)
+    sequential = _sequential(stored)
+    yield _bounds(stored) if sequential is None else _tests(stored, sequential)
     yield _radii(stored)
     yield _predictions(stored)
     yield _library(stored)
@@ -94,6 +105,55 @@ def _bounds(stored: Stored) -> Check:
     return _told(name, found, "bounds", "" if decides else "the exact bounds")
 
 
+def _sequential(stored: Stored) -> Calibrated | str | None:
+    """The bound of a run, if it has boundaries; or why these are not computed."""
+    if str(stored.meta["bound"]).partition(":")[0] != "calibrated":
+        return None
+    try:
+        bound = BOUNDS.build(stored.meta["bound"])
+    except (TypeError, ValueError) as error:
+        return str(error)
+    assert isinstance(bound, Calibrated)
+    return (
+        f"its boundaries have more than {_MOST_DRAWS:,} draws" if bound.cap > _MOST_DRAWS else bound
+    )
+
+
+def _tests(stored: Stored, bound: Calibrated | str) -> Check:
+    """Whether the boundaries err as rarely as they must, and nothing beyond them was claimed."""
+    name, alpha = "bounds, draw by draw", stored.meta["alpha"]
+    if isinstance(bound, str):
+        return Check(name, "not checked", bound)
+    looks, fewest = bound.looks.tolist(), bound.boundaries(alpha).tolist()
+    tested = list(zip(bound.values, fewest, strict=True))
+    errors = [most_error(threshold, looks, boundary) for threshold, boundary in tested]
+    problems = [
+        f"the boundary of {threshold!r} is reached with probability {error:.6g} where that is the "
+        f"truth, more than alpha = {alpha:g}"
+        for threshold, error in zip(bound.values, errors, strict=True)
+        if error > alpha
+    ]
+    if not nested(fewest):
+        problems.append("a larger threshold needs fewer votes at some look")
+    known: dict[tuple[int, int], Fraction] = {(0, 0): Fraction(0)}
+    for row in stored.rows:
+        seen = evidence(row, stored)
+        claim = (0, 0) if seen is None else (int(seen.k), seen.n)
+        if claim not in known:
+            known[claim] = Fraction(claimed(*claim, bound.values, looks, fewest))
+        if Fraction(row.pA_lower) > known[claim] or Fraction(row.pB_upper) < 1 - known[claim]:
+            problems.append(
+                f"pA_lower {row.pA_lower!r} and pB_upper {row.pB_upper!r} of input {row.index} say "
+                f"more than {claim[0]:,} votes in {claim[1]:,} draws, which claim "
+                f"{float(known[claim])!r}"
+            )
+    said = (
+        f"no bounds beyond the thresholds that were claimed; their {len(errors)} boundaries err "
+        f"with a probability of {max(errors):.6g} at most"
+    )
+    return Check.of(name, problems, said)
+
+
 def _radii(stored: Stored) -> Check:
     name, meta = "radii, in 50 digits", stored.meta
     slack = radius_of(meta["certificate"], meta["noise"], stored.dim)
@@ -141,6 +201,8 @@ def _library(stored: Stored) -> Check:
     name = "what the library computes from the votes"
     if stored.broken:
         return Check(name, "not checked", "rows are damaged")
+    if isinstance(why := _sequential(stored), str):
+        return Check(name, "not checked", why)
     try:
         again = {row.index: row for row in reread(stored.run, dim=stored.dim).rows(votes=False)}
     except (IndexError, RadiiError, ValueError) as error:  # a class that is none, for example

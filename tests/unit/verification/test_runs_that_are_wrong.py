@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from radii.bounds import BOUNDS as BOUND_NAMES
+from radii.bounds import Calibrated
 from radii.data import ArrayDataset
 from radii.errors import LedgerError
 from radii.evaluation import Ledger
@@ -27,6 +29,7 @@ from tests.unit.verification.runs import (
     status,
 )
 
+DRAW_BY_DRAW = "bounds, draw by draw"
 CHECKSUMS, BOUNDS, RADII = "row checksums", "bounds, in 50 digits", "radii, in 50 digits"
 VOTES, LIBRARY = "votes and labels", "what the library computes from the votes"
 AGAIN, DATA, INPUTS = "votes drawn again", "data set", "inputs"
@@ -329,3 +332,41 @@ def test_the_sample_is_as_asked():
     for wrong in (0, 0.0, 1.5, -1):
         with pytest.raises(ValueError, match="sample must be a share"):
             material_of(made, sample=wrong)
+
+
+def test_a_threshold_that_was_not_claimed(tmp_path):
+    """Bounds, radius and checksum fit each other, and only the boundary tells."""
+    path = certified(tmp_path / "run", stop="radii:0.1,0.2", n=2000)
+    low, high = BOUND_NAMES.build(Ledger(path).meta["bound"]).values[:2]
+    row = next(row for row in Ledger(path).rows() if row.pA_lower == low)
+    change = 'UPDATE inputs SET pA_lower = ?, pB_upper = ? WHERE "index" = ?'
+    for pA, pB in ((high, 1 - high), (low, math.nextafter(1 - low, 0))):
+        edited(path, change, pA, pB, row.index)
+        resealed_rows(path)
+        found = verify(path)
+        assert status(found, CHECKSUMS) == "passed"
+        assert status(found, DRAW_BY_DRAW) == "failed"
+        assert f"of input {row.index} say more than" in check(found, DRAW_BY_DRAW).said
+    edited(path, change, 0.0, 1.0, row.index)
+    resealed_rows(path)
+    assert status(verify(path), DRAW_BY_DRAW) == "passed"
+
+
+def test_a_boundary_that_is_lower_by_one_vote(tmp_path, monkeypatch):
+    path = certified(tmp_path / "run", stop="radii:0.1,0.2", n=2000)
+    assert status(verify(path), DRAW_BY_DRAW) == "passed"
+    right = Calibrated.boundaries
+    monkeypatch.setattr(Calibrated, "boundaries", lambda *given: right(*given) - 1)
+    found = check(verify(path), DRAW_BY_DRAW)
+    assert found.status == "failed"
+    assert "is reached with probability 0.001" in found.said
+    monkeypatch.setattr(Calibrated, "boundaries", lambda *given: np.add(right(*given), [[50], [0]]))
+    assert "a larger threshold needs fewer votes" in check(verify(path), DRAW_BY_DRAW).said
+
+
+def test_a_bound_that_cannot_be_followed_draw_by_draw(tmp_path):
+    path = certified(tmp_path / "run", stop="at_radius:0.1", n=2000)
+    spec = Ledger(path).meta["bound"]
+    for other in (spec.replace("cap=2000", "cap=2000000000"), "calibrated:cap=-1"):
+        set_meta(path, "bound", other)
+        assert status(verify(path), DRAW_BY_DRAW) == "not checked"
