@@ -44,7 +44,8 @@ TABLE: dict[str, set[str]] = {
     },
     "provenance": set(),  # versions and revision, kept beside a result
     "verification": {
-        *("evaluation", "smoothing", "certificates", "noise", "models", "data", "provenance"),
+        *("evaluation", "smoothing", "certificates", "bounds", "noise"),
+        *("models", "data", "provenance"),
     },
 }
 TABLE["cli"] = {*TABLE}
