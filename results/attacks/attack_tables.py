@@ -2,9 +2,10 @@
 
     python results/attacks/attack_tables.py
 
-Reads the exports beside it, which `run_attacks.py` writes. Accuracies are floored; abstentions
-count as wrong. `against` is McNemar's exact test, on the same images, against the attack on 64
-draws: how many images only the one and only the other attack leaves right, and the p-value.
+Reads the exports under `draws` and `defences`, which `run_attacks.py` writes. Accuracies are
+floored; abstentions count as wrong. `against` is McNemar's exact test, on the same images, against
+the attack on 64 draws: how many images only the one and only the other attack leaves right, and the
+p-value.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from radii.rounding import percent_floored
 HERE = Path(__file__).parent
 
 
-def outcomes(base: str, attack: AttackOfTable) -> AttackOutcomes | None:
+def outcomes(table: str, base: str, attack: AttackOfTable) -> AttackOutcomes | None:
     """Of one attack, if it was run."""
-    path = HERE / f"{base}-{attack.title}.parquet"
+    path = HERE / table / f"{base}-{attack.title}.parquet"
     if not path.exists():
         return None
     run = read_attack_export(path)
@@ -65,11 +66,11 @@ def draws_table() -> str:
         ]
     ]
     reference = next(each for each in DRAWS if each.title == "draws64")
-    against = {base: outcomes(base, reference) for base in bases}
+    against = {base: outcomes("draws", base, reference) for base in bases}
     for attack in DRAWS:
         row = [attack.says]
         for base in bases:
-            found, other = outcomes(base, attack), against[base]
+            found, other = outcomes("draws", base, attack), against[base]
             if found is None or other is None:
                 row += ["", "", ""]
                 continue
@@ -92,7 +93,7 @@ def defences_table() -> str:
         for attack in DEFENCES:
             kinds.setdefault(attack.says, []).append(attack)
         for says, attacks in kinds.items():
-            found = [outcomes(base, each) for each in attacks]
+            found = [outcomes("defences", base, each) for each in attacks]
             if len(found) == 1:
                 found *= len(RADII)
             cells = [
@@ -102,7 +103,7 @@ def defences_table() -> str:
             images = next((str(len(one)) for one in found if one is not None), None)
             if images is not None:
                 rows.append([base, says, images, *cells])
-        path = HERE / f"{base}-certified.parquet"
+        path = HERE / "defences" / f"{base}-certified.parquet"
         if path.exists():
             certified = Outcomes.of(list(read_export(path).rows(votes=False)))
             shares = certified_accuracy(certified, RADII)

@@ -78,7 +78,7 @@ DEFENCES = [
             "transfer from another network, PGD-20",
             f"transfer:attack=pgd_l2(epsilon={r},steps=20,step={r / 10:g},{PIXELS}),"
             "source={source},noise=gaussian(sigma=0.5),draws=64",
-            subset="every:40",
+            subset="every:100",
         )
         for r in RADII
     ),
@@ -89,6 +89,17 @@ DEFENCES = [
         subset="every:200",
     ),
 ]
+
+# How the defences are trained; an epoch of stability takes 2 passes, one of TRADES 12.
+_THIRTY = ("--epochs", "30", "--batch-size", "256", "--schedule", "step:every=10,gamma=0.1")
+_FIVE = ("--epochs", "5", "--batch-size", "256", "--schedule", "cosine")
+_TRADES = f"trades:epsilon=1.0,strength=6,norm=l2,steps=10,step=0.25,{PIXELS}"
+TRAINING = {
+    "gaussian": ("--objective", "gaussian", *_THIRTY),
+    "stability": ("--objective", "stability:strength=2", *_THIRTY),
+    "trades": ("--objective", _TRADES, *_FIVE),
+    "other": ("--objective", "gaussian", "--seed", "1", *_FIVE),
+}
 
 # What is attacked by which list: names of base classifiers under `--bases`.
 TABLES = {

@@ -1,14 +1,16 @@
 """Runs and exports the attacks behind the tables of docs/attacks.md; run again, it goes on.
 
     python results/attacks/run_attacks.py --bases DIR --work DIR --data-root PATH
-                                  [--only draws defences] [--subset every:50]
+                                  --only draws|defences [--subset every:50]
 
-DIR under `--bases` holds base classifiers that `radii train` wrote for MNIST: `gaussian`,
-`smoothadv`, `stability`, `trades`, and `other`, from which perturbations are transferred. Each is
-smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by `radii attack` (n = 500,
-alpha = 0.001) into a ledger under `--work` and by `radii export` into this folder, as
-`BASE-ATTACK.parquet`. For the defences it is also certified (n0 = 100, n = 10,000, every:40), as
-`BASE-certified.parquet`. `python results/attacks/attack_tables.py` makes the tables from these.
+DIR under `--bases` holds base classifiers for MNIST, a folder a table. Those of `defences` are
+trained first, on LeNet, as `chosen_attacks.py` says: `gaussian`, `stability`, `trades`, and
+`other`, from which perturbations are transferred. Those of `draws`, `gaussian` and `smoothadv`,
+must be there. Each is smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by
+`radii attack` (n = 500, alpha = 0.001) into a ledger under `--work` and by `radii export` into the
+folder of the table beside this file, as `BASE-ATTACK.parquet`. The defences are also certified
+(n0 = 100, n = 10,000, every:40), as `BASE-certified.parquet`. `python
+results/attacks/attack_tables.py` makes the tables from these.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chosen_attacks import SIGMA, TABLES
+from chosen_attacks import SIGMA, TABLES, TRAINING
 
 HERE = Path(__file__).parent
 
@@ -34,7 +36,7 @@ def main() -> None:
     parser.add_argument("--bases", type=Path, required=True, help="folder of base classifiers")
     parser.add_argument("--work", type=Path, required=True, help="folder for ledgers")
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--only", choices=TABLES, required=True, help="which table")
     parser.add_argument("--subset", help="in place of the one that chosen_attacks.py says")
     parser.add_argument("--attacks", nargs="+", help="titles in chosen_attacks.py; all by default")
     options = parser.parse_args()
@@ -42,26 +44,30 @@ def main() -> None:
     noise = f"gaussian:sigma={SIGMA}"
     root = options.data_root.resolve()
     data = ("--data", "mnist", "--data-root", root, "--noise", noise, "--seed", 0)
-    for table in options.only:
-        bases, attacks = TABLES[table]
-        for attack in attacks:
-            for base in bases:
-                if options.attacks and attack.title not in options.attacks:
-                    continue
-                title = f"{base}-{attack.title}"
-                run = work / f"{title}.sqlite"
-                spec = attack.attack.format(source="other")
-                how = ("--draws", attack.draws, "--estimator", attack.estimator)
-                subset = ("--subset", options.subset or attack.subset)
-                where = ("--base", base, *data, *subset, "--no-keep", "--out", run)
-                radii(bases_at, "attack", "--attack", spec, "--n", 500, *how, *where)
-                radii(bases_at, "export", run, "--out", HERE / f"{title}.parquet")
-        if table == "defences" and not options.attacks:
-            for base in bases:
-                run = work / f"{base}-certified.sqlite"
-                whole = ("--base", base, *data, "--subset", options.subset or "every:40")
-                radii(bases_at, "certify", *whole, "--n", 10_000, "--out", run)
-                radii(bases_at, "export", run, "--out", HERE / f"{base}-certified.parquet")
+    bases, attacks = TABLES[options.only]
+    exports = HERE / options.only
+    if options.only == "defences":
+        for base, how in TRAINING.items():
+            what = ("--data", "mnist", "--data-root", root, "--base", "lenet", "--noise", noise)
+            radii(bases_at, "train", *what, *how, "--lr", 0.01, "--out", base, "--resume")
+    for attack in attacks:
+        if options.attacks and attack.title not in options.attacks:
+            continue
+        for base in bases:
+            title = f"{base}-{attack.title}"
+            run = work / f"{title}.sqlite"
+            spec = attack.attack.format(source="other")
+            how = ("--draws", attack.draws, "--estimator", attack.estimator)
+            subset = ("--subset", options.subset or attack.subset)
+            where = ("--base", base, *data, *subset, "--no-keep", "--out", run)
+            radii(bases_at, "attack", "--attack", spec, "--n", 500, *how, *where)
+            radii(bases_at, "export", run, "--out", exports / f"{title}.parquet")
+    if options.only == "defences" and not options.attacks:
+        for base in bases:
+            run = work / f"{base}-certified.sqlite"
+            whole = ("--base", base, *data, "--subset", options.subset or "every:40")
+            radii(bases_at, "certify", *whole, "--n", 10_000, "--out", run)
+            radii(bases_at, "export", run, "--out", exports / f"{base}-certified.parquet")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class InPrecision(nn.Module):
 def bfloat16_slowdown(device: torch.device) -> float:
     """How many times as long a convolution takes in bfloat16 as in float32, measured.
 
-    Below 1 where the processor has instructions for bfloat16, and about 20 where it has none.
+    Below 1 where the processor has instructions for bfloat16, and many times 1 where it has none.
 
     Args:
         device: Where; the answer is 0 for any but the CPU, without a measurement.

@@ -20,8 +20,8 @@ def most_error(p: float, looks: Sequence[int], fewest: Sequence[int]) -> float:
     """A bound above the chance to have `fewest[j]` successes in `looks[j]` draws at some look j.
 
     The law of the count is followed from one draw to the next. It is a sum of products of numbers
-    that are not negative: a draw multiplies what a number is off by with at most
-    `(1 + 2^-53)^3`, and adding up what leaves does so for fewer than 100 more roundings.
+    that are not negative, so errors add up: three roundings a draw, and to add up what leaves, less
+    than one more a draw and 100 in all.
 
     Args:
         p: Of a success, in (0, 1).
