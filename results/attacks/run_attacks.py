@@ -47,9 +47,9 @@ def main() -> None:
     bases, attacks = TABLES[options.only]
     exports = HERE / options.only
     if options.only == "defences":
-        for base, how in TRAINING.items():
+        for base, recipe in TRAINING.items():
             what = ("--data", "mnist", "--data-root", root, "--base", "lenet", "--noise", noise)
-            radii(bases_at, "train", *what, *how, "--lr", 0.01, "--out", base, "--resume")
+            radii(bases_at, "train", *what, *recipe, "--lr", 0.01, "--out", base, "--resume")
     for attack in attacks:
         if options.attacks and attack.title not in options.attacks:
             continue

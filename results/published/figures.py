@@ -72,8 +72,9 @@ def draw_lambda(
         axes.plot(*plain.T, "x", color=COLOURS[0], label="Gaussian augmentation, five runs")
         for weight, spot in shown.items():
             if weight not in better or shown is better:
-                beside = {"xytext": (5, -11), "textcoords": "offset points", "fontsize": 8}
-                axes.annotate(f"{weight:g}", spot, **beside)
+                axes.annotate(
+                    f"{weight:g}", spot, xytext=(5, -11), textcoords="offset points", fontsize=8
+                )
         axes.set_xlabel("standard accuracy")
         axes.margins(x=0.1, y=0.1)
     panels[0].set_title("all runs")
