@@ -49,7 +49,8 @@ def main() -> None:
     if options.only == "defences":
         for base, recipe in TRAINING.items():
             what = ("--data", "mnist", "--data-root", root, "--base", "lenet", "--noise", noise)
-            radii(bases_at, "train", *what, *recipe, "--lr", 0.01, "--out", base, "--resume")
+            how = (*recipe, "--lr", 0.01, "--compile", "off", "--resume")
+            radii(bases_at, "train", *what, *how, "--out", base)
     for attack in attacks:
         if options.attacks and attack.title not in options.attacks:
             continue
