@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SIGMA = 0.5
+ALMOST_NONE = 0.01  # the sigma of an empirical defence that was not trained to be smoothed
 RADII = (0.5, 1.0, 1.5, 2.0)
 STRENGTH = 1.5  # epsilon where several attacks of one radius are compared
 PIXELS = "low=0,high=1"
@@ -21,6 +22,8 @@ class AttackOfTable:
         draws: Noisy copies that it sees.
         estimator: What it follows.
         subset: Of the test images.
+        sigma: Of the smoothing.
+        bases: The base classifiers it is for; all of the table if there are none.
     """
 
     title: str
@@ -29,6 +32,8 @@ class AttackOfTable:
     draws: int = 64
     estimator: str = "plug_in"
     subset: str = "every:40"
+    sigma: float = SIGMA
+    bases: tuple[str, ...] = ()
 
 
 def pgd(epsilon: float, steps: int = 20, more: str = "") -> str:
@@ -79,6 +84,17 @@ DEFENCES = [
             f"transfer:attack=pgd_l2(epsilon={r},steps=20,step={r / 10:g},{PIXELS}),"
             "source={source},noise=gaussian(sigma=0.5),draws=64",
             subset="every:100",
+        )
+        for r in RADII
+    ),
+    *(
+        AttackOfTable(
+            f"unsmoothed-{r}",
+            f"PGD-20 on the base classifier, all but unsmoothed (sigma {ALMOST_NONE})",
+            pgd(r),
+            estimator="base",
+            sigma=ALMOST_NONE,
+            bases=("trades",),
         )
         for r in RADII
     ),

@@ -43,7 +43,7 @@ def main() -> None:
     bases_at, work = options.bases.resolve(), options.work.resolve()
     noise = f"gaussian:sigma={SIGMA}"
     root = options.data_root.resolve()
-    data = ("--data", "mnist", "--data-root", root, "--noise", noise, "--seed", 0)
+    data = ("--data", "mnist", "--data-root", root, "--seed", 0)
     bases, attacks = TABLES[options.only]
     exports = HERE / options.only
     if options.only == "defences":
@@ -55,18 +55,22 @@ def main() -> None:
         if options.attacks and attack.title not in options.attacks:
             continue
         for base in bases:
+            if attack.bases and base not in attack.bases:
+                continue
             title = f"{base}-{attack.title}"
             run = work / f"{title}.sqlite"
             spec = attack.attack.format(source="other")
             how = ("--draws", attack.draws, "--estimator", attack.estimator)
             subset = ("--subset", options.subset or attack.subset)
-            where = ("--base", base, *data, *subset, "--no-keep", "--out", run)
+            smoothing = ("--base", base, "--noise", f"gaussian:sigma={attack.sigma}")
+            where = (*smoothing, *data, *subset, "--no-keep", "--out", run)
             radii(bases_at, "attack", "--attack", spec, "--n", 500, *how, *where)
             radii(bases_at, "export", run, "--out", exports / f"{title}.parquet")
     if options.only == "defences" and not options.attacks:
         for base in bases:
             run = work / f"{base}-certified.sqlite"
-            whole = ("--base", base, *data, "--subset", options.subset or "every:40")
+            smoothing = ("--base", base, "--noise", noise)
+            whole = (*smoothing, *data, "--subset", options.subset or "every:40")
             radii(bases_at, "certify", *whole, "--n", 10_000, "--out", run)
             radii(bases_at, "export", run, "--out", exports / f"{base}-certified.parquet")
 
