@@ -65,6 +65,29 @@ def test_end_to_end_decides_as_the_fixed_n_does(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_rules_of_stopping_are_tried_on_a_run_of_the_fixed_n(tmp_path, radii):
+    data, noise = ("--data", "mnist5k"), ("--noise", "gaussian:sigma=0.5")
+    network = ("--base", "mlp:hidden=16,depth=1", "--epochs", 2, "--lr", 0.1)
+    base, fixed = tmp_path / "base", tmp_path / "fixed.sqlite"
+    results = tmp_path / "results"
+    results.mkdir()
+    made = radii("train", *data, *noise, *network, "--out", base)
+    assert made.returncode == 0, made.stderr
+    sampling = ("--n", 100_000, "--subset", "every:200", "--seed", 3, "--compile", "off")
+    made = radii("certify", "--base", base, *data, *noise, *sampling, "--out", fixed)
+    assert made.returncode == 0, made.stderr
+    arguments = ("--run", str(fixed), "--base", str(base), "--work", str(tmp_path / "work"))
+    _, kept = run("samples_live.py", results, *arguments, "--device", "cpu")
+    rules = {row["rule"]: row for row in kept["rows"]}
+    assert len(rules) == 9  # 0, 0.25, ..., 1.75, and the grid
+    assert kept["inputs"] == 5
+    assert max(row["draws"] for row in rules.values()) < 100_100
+    assert kept["largest_drop"] <= 20  # one input of five
+    assert rules["at_radius:0.0"]["accuracy"][0]["fixed"] > 0
+    assert kept["at_radius over the grid"]["wald"] > 0.5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("only", ["memory", "ledgers"])
 def test_scaling_tells_time_and_memory(only, tmp_path):
     out, kept = run(
