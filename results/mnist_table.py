@@ -1,11 +1,11 @@
-"""The MNIST table of this folder, beside the published one: prints Markdown.
+"""The table of the MNIST runs, beside the published one: prints Markdown.
 
-    python results/mnist/table.py
+    python results/mnist_table.py
 
-Reads the exports `NAME-SIGMA[-eEPOCHS]-seedN.parquet` beside it, which `run.py` writes. Published
-numbers are recomputed from the published logs (Jeong and Shin 2020, arXiv:2006.04062: five runs of
-each; their radii have three digits), on all 10,000 test images and on every 20th of them, so that a
-run on that subset is compared on the same images.
+Reads the exports `mnist/NAME-SIGMA[-eEPOCHS]-seedN.parquet`, which `mnist_runs.py` writes.
+Published numbers are recomputed from the published logs (Jeong and Shin 2020, arXiv:2006.04062:
+five runs of each; their radii have three digits), on all 10,000 test images and on every 20th of
+them, so that a run on that subset is compared on the same images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from radii.evaluation import Outcomes, read_export
 from radii.evaluation.metrics import abstention_rate, average_certified_radius, standard_accuracy
 from radii.rounding import floored
 
-HERE = Path(__file__).parent
+EXPORTS = Path(__file__).parent / "mnist"
 NAME = re.compile(r"(?P<name>.+)-(?P<sigma>\d\.\d\d)(-e(?P<epochs>\d+))?-seed(?P<seed>\d+)")
 ORDER = ["gaussian", "stability", "macer", "consistency", "smoothadv", "smoothadv-consistency"]
 # Mean ACR and standard deviation: on 10,000 images, on every 20th of them.
@@ -76,7 +76,7 @@ def row(name: str, sigma: str, epochs: str, paths: list[Path]) -> list[str]:
 def main() -> None:
     """Prints the table."""
     groups: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
-    for path in sorted(HERE.glob("*.parquet")):
+    for path in sorted(EXPORTS.glob("*.parquet")):
         if found := NAME.fullmatch(path.stem):
             key = (found["sigma"], found["epochs"] or "full", found["name"])
             groups[key].append(path)

@@ -1,9 +1,9 @@
 """Two figures of Jeong and Shin 2020, made again from their certification logs.
 
-    python results/published/figures.py LOGS [--png]
+    python results/published_figures.py LOGS [--png]
 
 LOGS is a folder with `jeong2020-mnist.tar.gz`, the logs released with the paper (arXiv:2006.04062),
-which are imported as in `tables.py`. Writes two files into `docs/figures`:
+which are imported as in `published_tables.py`. Writes two files into `docs/figures`:
 
 - `published_lambda.svg`: ACR against standard accuracy at sigma 1.00, as the weight of consistency
   regularization grows; a run for each weight, and the five of Gaussian augmentation.
@@ -18,18 +18,19 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from tables import MNIST, SEEDS, SIGMAS, imported, logs_of, outcomes
+from published_tables import MNIST, SEEDS, SIGMAS, imported, logs_of, outcomes
 
-from radii.evaluation import Ledger
+from radii.evaluation import open_run
 from radii.evaluation.importers import Settings
 from radii.evaluation.metrics import average_certified_radius, standard_accuracy
 from radii.records import FloatArray
 
-FIGURES = Path(__file__).parents[2] / "docs" / "figures"
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 SWEPT = "1.00"  # the sigma at which the authors searched over lambda
 COLOURS = ("#000000", "#E69F00", "#CC79A7", "#0072B2", "#009E73", "#D55E00")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), "-", (0, (5, 1.5)))
@@ -46,9 +47,9 @@ def searched(logs: Path) -> dict[float, Path]:
     return dict(sorted(found.items()))
 
 
-def place(ledger: Path) -> tuple[float, float]:
+def place(run: Path) -> tuple[float, float]:
     """Standard accuracy and ACR of a run."""
-    found = outcomes(ledger)
+    found = outcomes(run)
     return standard_accuracy(found), average_certified_radius(found)
 
 
@@ -62,14 +63,17 @@ def draw_lambda(
         sweep: Standard accuracy and ACR by lambda.
         plain: `(runs, 2)` the same of Gaussian augmentation.
     """
-    better = {weight: spot for weight, spot in sweep.items() if spot[1] > plain[:, 1].max()}
+    better = {
+        weight: spot for weight, spot in sweep.items() if spot[1] > plain[:, 1].max()
+    } or sweep
     for axes, shown in zip(panels, (sweep, better), strict=True):
         path = np.array([plain.mean(axis=0), *shown.values()])
         axes.plot(*path.T, "-", color=COLOURS[3], linewidth=0.8)
         axes.plot(
             *path[1:].T, "o", color=COLOURS[3], markersize=4.5, label="consistency, by lambda"
         )
-        axes.plot(*plain.T, "x", color=COLOURS[0], label="Gaussian augmentation, five runs")
+        runs = "" if len(plain) == 1 else f", {len(plain)} runs"
+        axes.plot(*plain.T, "x", color=COLOURS[0], label=f"Gaussian augmentation{runs}")
         for weight, spot in shown.items():
             if weight not in better or shown is better:
                 axes.annotate(
@@ -83,19 +87,19 @@ def draw_lambda(
     panels[0].legend(loc="upper left")
 
 
-def errors(ledgers: list[Path]) -> FloatArray:
+def errors(runs: list[Path]) -> FloatArray:
     """`(inputs of all runs,)` `1 - pA_lower` of the true class, rising; 1 for wrong answers."""
     found = [
         1 - row.pA_lower if row.prediction == row.label else 1.0
-        for ledger in ledgers
-        for row in Ledger(ledger).rows(votes=False)
+        for run in runs
+        for row in open_run(run).rows(votes=False)
     ]
     return np.sort(np.array(found))
 
 
 def draw_errors(axes: Axes, found: dict[str, FloatArray]) -> None:
-    """The share of inputs below each number, a line a method."""
-    for (method, values), colour, dashes in zip(found.items(), COLOURS, DASHES, strict=True):
+    """The share of inputs below each number, a line a method; of six at most."""
+    for (method, values), colour, dashes in zip(found.items(), COLOURS, DASHES, strict=False):
         at = np.geomspace(LEAST, 0.5, 400)
         share = np.searchsorted(values, at, "right") / len(values)
         axes.plot(at, share, label=method, color=colour, linestyle=dashes)
@@ -113,16 +117,22 @@ def saved(figure: mpl.figure.Figure, name: str, *, png: bool) -> None:
         figure.savefig(FIGURES / f"{name}.png", dpi=110)
 
 
+def styled() -> Any:
+    """The module `pyplot`, without a screen and in the style of the documentation."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    plt.style.use(FIGURES / "style.mplstyle")
+    return plt
+
+
 def main() -> None:
     """Draws both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("logs", type=Path, help="folder with the archive")
     parser.add_argument("--png", action="store_true", help="write a PNG beside each SVG")
     options = parser.parse_args()
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    plt.style.use(FIGURES / "style.mplstyle")
+    plt = styled()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         with tarfile.open(options.logs / "jeong2020-mnist.tar.gz") as archive:

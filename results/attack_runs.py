@@ -1,6 +1,6 @@
 """Runs and exports the attacks behind the tables of docs/attacks.md; run again, it goes on.
 
-    python results/attacks/run_attacks.py --bases DIR --work DIR --data-root PATH
+    python results/attack_runs.py --bases DIR --work DIR --data-root PATH
                                   --only draws|defences [--subset every:50]
 
 DIR under `--bases` holds base classifiers for MNIST, a folder a table. Those of `defences` are
@@ -8,26 +8,20 @@ trained first, on LeNet, as `chosen_attacks.py` says: `gaussian`, `stability`, `
 `other`, from which perturbations are transferred. Those of `draws`, `gaussian` and `smoothadv`,
 must be there. Each is smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by
 `radii attack` (n = 500, alpha = 0.001) into a ledger under `--work` and by `radii export` into the
-folder of the table beside this file, as `BASE-ATTACK.parquet`. The defences are also certified
+folder of the table under `attacks`, as `BASE-ATTACK.parquet`. The defences are also certified
 (n0 = 100, n = 10,000, every:40), as `BASE-certified.parquet`. `python
-results/attacks/attack_tables.py` makes the tables from these.
+results/attack_tables.py` makes the tables from these.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 from chosen_attacks import SIGMA, TABLES, TRAINING
+from command import radii
 
-HERE = Path(__file__).parent
-
-
-def radii(folder: Path, *arguments: object) -> None:
-    """Runs the command line in a folder, so that no path is recorded; a failure ends all."""
-    subprocess.run([sys.executable, "-m", "radii", *map(str, arguments)], check=True, cwd=folder)
+EXPORTS = Path(__file__).parent / "attacks"
 
 
 def main() -> None:
@@ -45,7 +39,7 @@ def main() -> None:
     root = options.data_root.resolve()
     data = ("--data", "mnist", "--data-root", root, "--seed", 0)
     bases, attacks = TABLES[options.only]
-    exports = HERE / options.only
+    exports = EXPORTS / options.only
     if options.only == "defences":
         for base, recipe in TRAINING.items():
             what = ("--data", "mnist", "--data-root", root, "--base", "lenet", "--noise", noise)

@@ -1,8 +1,8 @@
 """The tables of attacks in docs/attacks.md: prints Markdown.
 
-    python results/attacks/attack_tables.py
+    python results/attack_tables.py
 
-Reads the exports under `draws` and `defences`, which `run_attacks.py` writes. Accuracies are
+Reads the exports under `attacks`, which `attack_runs.py` writes. Accuracies are
 floored; abstentions count as wrong. `against` is McNemar's exact test, on the same images, against
 the attack on 64 draws: how many images only the one and only the other attack leaves right, and the
 p-value.
@@ -20,12 +20,12 @@ from radii.evaluation.attack_metrics import AttackOutcomes
 from radii.evaluation.metrics import BoolArray, certified_accuracy
 from radii.rounding import percent_floored
 
-HERE = Path(__file__).parent
+EXPORTS = Path(__file__).parent / "attacks"
 
 
 def outcomes(table: str, base: str, attack: AttackOfTable) -> AttackOutcomes | None:
     """Of one attack, if it was run."""
-    path = HERE / table / f"{base}-{attack.title}.parquet"
+    path = EXPORTS / table / f"{base}-{attack.title}.parquet"
     if not path.exists():
         return None
     run = read_attack_export(path)
@@ -103,7 +103,7 @@ def defences_table() -> str:
             images = next((str(len(one)) for one in found if one is not None), None)
             if images is not None:
                 rows.append([base, says, images, *cells])
-        path = HERE / "defences" / f"{base}-certified.parquet"
+        path = EXPORTS / "defences" / f"{base}-certified.parquet"
         if path.exists():
             certified = Outcomes.of(list(read_export(path).rows(votes=False)))
             shares = certified_accuracy(certified, RADII)

@@ -1,4 +1,4 @@
-"""Which attacks `run_attacks.py` runs on which base classifiers, and `attack_tables.py` shows."""
+"""Which attacks `attack_runs.py` runs on which base classifiers, and `attack_tables.py` shows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tables of published papers, made again from their certification logs: prints Markdown.
 
-    python results/published/tables.py LOGS
+    python results/published_tables.py LOGS
 
 LOGS is a folder with `cohen2019.tar.gz`, the logs released with Cohen et al. 2019
 (arXiv:1902.02918), and `jeong2020-mnist.tar.gz`, those released with Jeong and Shin 2020
@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from radii.evaluation import Ledger, Outcomes
+from radii.evaluation import Outcomes, open_run
 from radii.evaluation.importers import Pattern, Settings, import_results
 from radii.evaluation.metrics import (
     abstention_rate,
@@ -71,9 +71,9 @@ def imported(
     return [path for path, _ in written.ledgers]
 
 
-def outcomes(ledger: Path) -> Outcomes:
-    """What a ledger shows."""
-    return Outcomes.of(Ledger(ledger).rows(votes=False))
+def outcomes(run: Path) -> Outcomes:
+    """What a ledger or an export shows."""
+    return Outcomes.of(open_run(run).rows(votes=False))
 
 
 def mnist(logs: Path, work: Path) -> list[list[str]]:

@@ -1,0 +1,75 @@
+"""Two figures of Jeong and Shin 2020, of our own runs.
+
+    python results/mnist_figures.py [--png]
+
+Reads the exports that `mnist_runs.py` wrote. Writes into `docs/figures`, as far as there are runs:
+
+- `mnist_pA.svg`: how often the base classifier errs under noise, at most; a panel a sigma, a line
+  an objective trained by its whole recipe;
+- `mnist_strengths.svg`: ACR against standard accuracy at sigma 1.00, as the weight of consistency
+  regularization grows, beside Gaussian augmentation.
+
+`published_figures.py` draws the same of the published runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+from published_figures import draw_errors, draw_lambda, errors, place, saved, styled
+
+RESULTS = Path(__file__).parent / "mnist"
+METHODS = {
+    "gaussian": "Gaussian",
+    "stability": "Stability",
+    "macer": "MACER",
+    "consistency": "Consistency",
+    "smoothadv": "SmoothAdv",
+    "smoothadv-consistency": "SmoothAdv + consistency",
+}
+STRENGTH = re.compile(r"consistency-1\.00-strength(?P<strength>[\d.]+)-")
+
+
+def whole() -> dict[str, dict[str, list[Path]]]:
+    """The runs of whole recipes: by sigma, and by method in the order of the legend."""
+    found: dict[str, dict[str, list[Path]]] = {}
+    for name, method in METHODS.items():
+        for path in sorted(RESULTS.glob(f"{name}-?.??-seed*.parquet")):
+            sigma = path.stem.removeprefix(f"{name}-").partition("-")[0]
+            found.setdefault(sigma, {}).setdefault(method, []).append(path)
+    return dict(sorted(found.items()))
+
+
+def main() -> None:
+    """Draws what there are runs for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--png", action="store_true", help="write a PNG beside each SVG")
+    png = parser.parse_args().png
+    plt = styled()
+    if runs := whole():
+        figure, panels = plt.subplots(
+            1, len(runs), figsize=(1.1 + 2.2 * len(runs), 3.0), sharey=True, squeeze=False
+        )
+        for axes, (sigma, methods) in zip(panels[0], runs.items(), strict=True):
+            axes.set_title(f"sigma {sigma}")
+            draw_errors(axes, {method: errors(paths) for method, paths in methods.items()})
+        panels[0, 0].set_ylabel("share of test inputs")
+        panels[0, -1].legend(loc="lower right", fontsize=7)
+        saved(figure, "mnist_pA", png=png)
+    sweep = {
+        float(found["strength"]): place(path)
+        for path in (RESULTS / "strengths").glob("*.parquet")
+        if (found := STRENGTH.match(path.name))
+    }
+    plain = [place(path) for path in (RESULTS / "strengths").glob("gaussian-1.00-*.parquet")]
+    if sweep and plain:
+        figure, panels = plt.subplots(1, 2, figsize=(7.6, 3.2))
+        draw_lambda(panels, dict(sorted(sweep.items())), np.array(plain))
+        saved(figure, "mnist_strengths", png=png)
+
+
+if __name__ == "__main__":
+    main()
