@@ -2,11 +2,12 @@
 
     python benchmarks/samples_live.py --run results/mnist/gaussian-0.50-seed0.parquet
                                       --base results/mnist/bases/gaussian-0.50-seed0
-                                      --work DIR [--data-root PATH] [--precision bfloat16]
+                                      --work DIR [--data-root PATH]
 
 The run is an export, or a ledger, of all n = 100,000 draws of every input (n0 = 100, alpha = 0.001,
 l2 radii under Gaussian noise); the base is the network that it certified. The same inputs are
-certified again, with the same seed, so that streams start with the same draws, once for each rule:
+certified again, in the same precision and with the same seed, so that streams start with the same
+draws, once for each rule:
 
 - `at_radius` at each radius of the grid 0, 0.25, ... that n draws can reach;
 - `radii`, the whole grid at once.
@@ -52,7 +53,8 @@ def again(fixed: Ledger | Export, options: argparse.Namespace) -> Run:
     base = load_base(options.base)
     if base.sha256 != meta["base_sha256"]:
         raise SystemExit(f"{options.base} is not the network that {options.run} certified")
-    module = base.prepared(torch.device(options.device), options.precision, compiled=True)
+    device, compiled = torch.device(options.device), meta["compile"] == "on"
+    module = base.prepared(device, meta["precision"], compiled=compiled)
     shape = tuple(meta["input_shape"])
     return Run(
         smoothed=SmoothedClassifier(
@@ -62,7 +64,7 @@ def again(fixed: Ledger | Export, options: argparse.Namespace) -> Run:
         dataset=load(meta["data"], root=options.data_root),
         subset=Subset.parse(meta["subset"]),
         plan=SamplingPlan(n0=N0, n=N, alpha=ALPHA, seed=meta["seed"]),
-        precision=options.precision,
+        precision=meta["precision"],
     )
 
 
@@ -99,7 +101,6 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="folder of its network")
     parser.add_argument("--work", type=Path, required=True, help="folder for ledgers")
     parser.add_argument("--data-root", type=Path)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
@@ -127,7 +128,9 @@ def main() -> None:
         "fewer": round((N + N0) / mean, 2),
         "wald": round((mean - N0) / least, 3),
     }
-    drops = [a["fixed"] - a["stopped"] for row in (*single, whole) for a in row["accuracy"]]
+    drops = [
+        round(a["fixed"] - a["stopped"], 6) for row in (*single, whole) for a in row["accuracy"]
+    ]
     print(f"at_radius, over the grid: {over_grid}; largest drop {max(drops):.1f} points")
     content = {
         "machine": about,

@@ -9,8 +9,8 @@ trained first, on LeNet, as `chosen_attacks.py` says: `gaussian`, `stability`, `
 must be there. Each is smoothed with Gaussian noise and attacked as `chosen_attacks.py` says, by
 `radii attack` (n = 500, alpha = 0.001) into a ledger under `--work` and by `radii export` into the
 folder of the table under `attacks`, as `BASE-ATTACK.parquet`. The defences are also certified
-(n0 = 100, n = 10,000, every:40), as `BASE-certified.parquet`. `python
-results/attack_tables.py` makes the tables from these.
+(n0 = 100, n = 10,000, every:40), as `BASE-certified.parquet`. `python results/attack_tables.py`
+makes the tables from these.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python results/attack_tables.py
 
-Reads the exports under `attacks`, which `attack_runs.py` writes. Accuracies are
-floored; abstentions count as wrong. `against` is McNemar's exact test, on the same images, against
-the attack on 64 draws: how many images only the one and only the other attack leaves right, and the
+Reads the exports under `attacks`, which `attack_runs.py` writes. Accuracies are floored;
+abstentions count as wrong. `against` is McNemar's exact test, on the same images, against the
+attack on 64 draws: how many images only the one and only the other attack leaves right, and the
 p-value.
 """
 
