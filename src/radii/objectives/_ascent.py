@@ -14,10 +14,30 @@ from radii.noise import AdditiveNoise, Noise
 
 
 @contextmanager
+def searching(base: Callable[..., Any]) -> Iterator[None]:
+    """A module in evaluation mode and with constant parameters, and afterwards as it was.
+
+    So a search leaves the statistics of batch norm alone, sees each row by itself, and nobody
+    computes gradients of parameters on its way to the input, compiled code and others' layers
+    included.
+    """
+    parameters = base.parameters() if isinstance(base, nn.Module) else ()
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    with in_evaluation(base):
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in trained:
+                parameter.requires_grad_(True)
+
+
+@contextmanager
 def in_evaluation(base: Callable[..., Any]) -> Iterator[None]:
     """Every part of a module in evaluation mode, and afterwards in the mode it was in.
 
-    So a search sees each row by itself, and leaves the statistics of batch norm alone.
+    So it treats each row by itself, and leaves the statistics of batch norm alone.
     """
     modules = base.modules() if isinstance(base, nn.Module) else ()
     training = [module for module in modules if module.training]

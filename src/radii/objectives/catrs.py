@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
 from radii.attacks.base import check_numbers, check_steps, into_l2_ball, normalised
-from radii.objectives._ascent import additive, check_strength, in_evaluation
+from radii.objectives._ascent import additive, check_strength, searching
 from radii.objectives.base import OBJECTIVES, Objective
 from radii.objectives.copies import at_least_float32, check_draws
 from radii.smoothing import SmoothedClassifier
@@ -112,7 +112,7 @@ class CATRS(Objective):
         """The `e_i` of inputs `(batch, *shape)` with noise `(draws, batch, *shape)`, detached."""
         drawn = delta.flatten(0, 1)
         found = drawn
-        with in_evaluation(base):
+        with searching(base):
             for _ in range(self.steps):
                 leaf = found.reshape(delta.shape).requires_grad_()
                 log_q = log_softmax(_scores(base, x, leaf), dim=-1)

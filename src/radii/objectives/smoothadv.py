@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from radii.attacks import PGDL2, Attack
-from radii.objectives._ascent import additive, in_evaluation
+from radii.objectives._ascent import additive, searching
 from radii.objectives.base import OBJECTIVES
 from radii.objectives.copies import CopiesObjective, check_draws
 from radii.smoothing import SmoothedClassifier, SoftClassifier
@@ -100,7 +100,7 @@ class SmoothAdv(CopiesObjective):
             torch.split(x, size), torch.split(y, size), torch.split(delta, size, dim=1), strict=True
         )
         found = []
-        with in_evaluation(smoothed.base):
+        with searching(smoothed.base):
             for part_x, part_y, part_delta in parts:
                 soft = SoftClassifier(smoothed.base, part_delta, self.estimator)
                 found.append(self.attack.perturb(soft, part_x, part_y, generator=generator))

@@ -21,7 +21,7 @@ from radii.attacks.base import (
     normalised,
     scores_and_gradient,
 )
-from radii.objectives._ascent import additive, check_strength, in_evaluation
+from radii.objectives._ascent import additive, check_strength, searching
 from radii.objectives.base import OBJECTIVES, Objective
 from radii.objectives.copies import at_least_float32, check_draws
 from radii.smoothing import SmoothedClassifier, SoftClassifier
@@ -136,7 +136,7 @@ class SmoothMix(Objective):
         if self.strength == 0 and self.start == 0:
             return near, far
         soft = SoftClassifier(base, delta)
-        with in_evaluation(base):
+        with searching(base):
             for taken in range(self.steps):
                 _, gradient = scores_and_gradient(soft, far, y)
                 moved = far + self.step * normalised(gradient) - x

@@ -19,7 +19,7 @@ from radii.attacks.base import (
     into_l2_ball,
     normalised,
 )
-from radii.objectives._ascent import check_strength, in_evaluation
+from radii.objectives._ascent import check_strength, searching
 from radii.objectives.base import OBJECTIVES, Objective
 from radii.objectives.copies import at_least_float32
 from radii.smoothing import SmoothedClassifier
@@ -83,7 +83,7 @@ class Trades(Objective):
             ValueError: If inputs are outside [`low`, `high`].
         """
         check_inputs(x, y, self.low, self.high)
-        with in_evaluation(smoothed.base):
+        with searching(smoothed.base):
             near = self._perturbed(smoothed.base, x.detach(), generator)
         scores, of_near = at_least_float32(smoothed.base(torch.cat([x, near]))).chunk(2)
         return cross_entropy(scores, y) + self.strength * _divergence(scores, of_near) / len(x)

@@ -116,6 +116,26 @@ IMAGES = {
         nn.Tanh(),
         nn.Linear(27, 3),
     ),
+    "conv, rectangular, channels_last": nn.Sequential(
+        nn.Conv2d(2, 3, (3, 2)), nn.MaxPool2d((3, 4)), nn.Flatten()
+    ).to(memory_format=torch.channels_last),
+    "conv, zeros around": nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.MaxPool2d(5), nn.Flatten()
+    ),
+    "conv, zeros beside": nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=(0, 1)), nn.MaxPool2d((3, 5)), nn.Flatten()
+    ),
+    "conv, zeros by name": nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding="same"), nn.MaxPool2d(5), nn.Flatten()
+    ),
+    "conv, strides": nn.Sequential(nn.Conv2d(2, 3, 3, stride=2), nn.MaxPool2d(2), nn.Flatten()),
+    "conv, strides beside": nn.Sequential(
+        nn.Conv2d(2, 3, 3, stride=(1, 2)), nn.MaxPool2d((3, 2)), nn.Flatten()
+    ),
+    "conv, holes": nn.Sequential(nn.Conv2d(2, 3, 2, dilation=2), nn.MaxPool2d(3), nn.Flatten()),
+    "conv, groups": nn.Sequential(
+        nn.Conv2d(2, 6, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(54, 3)
+    ),
     "no affine layer first": nn.Sequential(nn.Tanh(), nn.Conv2d(2, 3, 5), nn.Flatten()),
     "batch norm first": nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 5), nn.Flatten()),
     "branches": Branches(),
@@ -181,7 +201,8 @@ def test_a_convolution_that_takes_rows_for_channels():
     torch.testing.assert_close(ours, theirs)
 
 
-def test_the_first_layer_is_undone_once_an_input():
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_first_layer_is_undone_once_an_input(channels):
     sizes = []
 
     class Seen(torch.autograd.Function):
@@ -198,15 +219,17 @@ def test_the_first_layer_is_undone_once_an_input():
         def forward(self, x):
             return Seen.apply(super().forward(x))
 
-    base = nn.Sequential(Layer(1, 2, 3), nn.Flatten())
-    x = torch.zeros(5, 1, 3, 3, requires_grad=True)
-    soft = SoftClassifier(base, torch.zeros(7, 5, 1, 3, 3))
+    base = nn.Sequential(Layer(channels, 2, 3), nn.Flatten())
+    x = torch.zeros(5, channels, 3, 3, requires_grad=True)
+    soft = SoftClassifier(base, torch.zeros(7, 5, channels, 3, 3))
     batches = []
 
     class Count(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             if func is torch.ops.aten.convolution_backward.default:
                 batches.append(len(args[0]))
+            if func is torch.ops.aten.mm.default:  # with one output position for each
+                batches.append(args[1].shape[1])
             return func(*args, **(kwargs or {}))
 
     out = soft(x)[:, 0].sum()

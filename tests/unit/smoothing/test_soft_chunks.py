@@ -105,8 +105,8 @@ def test_the_first_layer_is_undone_once_an_input_in_each_chunk():
 
     class Count(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            if func is torch.ops.aten.convolution_backward.default:
-                batches.append(len(args[0]))
+            if func is torch.ops.aten.mm.default and len(args[0]) == 18:  # 2 x 3 x 3 taps
+                batches.append(args[1].shape[1] // 9)  # output positions of an input
             return func(*args, **(kwargs or {}))
 
     leaf = X.clone().requires_grad_()

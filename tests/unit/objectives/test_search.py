@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from radii.noise import Gaussian
+from radii.objectives import OBJECTIVES
+from radii.objectives._ascent import searching
+from radii.smoothing import SmoothedClassifier
+
+SEARCHES = {
+    "smoothadv": "smoothadv:draws=2,warmup=0,attack=pgd_l2(epsilon=0.5,steps=3)",
+    "smoothadv by ddn": "smoothadv:draws=2,warmup=0,attack=ddn(epsilon=0.5,steps=3)",
+    "smoothmix": "smoothmix:draws=2,strength=5,steps=3,warmup=0",
+    "catrs": "catrs:draws=2,strength=1,epsilon=0.5,steps=3",
+    "trades": "trades:epsilon=0.5,steps=3",
+}
+
+
+class Watched(nn.Module):
+    """Notes of each backward pass whether it is asked for the gradient of the weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(3))
+        self.asked: list[bool] = []
+        asked = self.asked
+
+        class Function(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, weight):
+                ctx.save_for_backward(x, weight)
+                return x @ weight
+
+            @staticmethod
+            def backward(ctx, gradient):
+                x, weight = ctx.saved_tensors
+                asked.append(ctx.needs_input_grad[1])
+                return gradient @ weight.T, x.T @ gradient if ctx.needs_input_grad[1] else None
+
+        self.apply_to = Function.apply
+
+    def forward(self, x):
+        return self.apply_to(x, self.weight)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_gradients_of_weights_are_computed_for_the_step_alone(name):
+    base = Watched()
+    module = nn.Sequential(base, nn.Linear(3, 3))
+    module[1].bias.requires_grad_(False)
+    x = 5 * torch.eye(3)
+    smoothed = SmoothedClassifier(module, Gaussian(0.1), 3)
+    with torch.no_grad():
+        module[1].weight.copy_(torch.eye(3))
+        module[1].bias.zero_()
+    objective = OBJECTIVES.build(SEARCHES[name])
+    loss = objective.loss(smoothed, x, torch.arange(3), generator=torch.Generator())
+    assert base.asked == [False] * 3  # steps
+    loss.backward()
+    assert set(base.asked[3:]) == {True}
+    assert base.weight.grad is not None
+    assert [each.requires_grad for each in module.parameters()] == [True, True, False]
+
+
+def test_a_search_that_fails_leaves_the_module_as_it_was():
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3).eval())
+    module[0].bias.requires_grad_(False)
+    seen = []
+
+    def search():
+        with searching(module):
+            seen.extend(each.requires_grad for each in module.parameters())
+            seen.extend(each.training for each in module.modules())
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        search()
+    assert not any(seen)
+    assert [each.requires_grad for each in module.parameters()] == [True, False, True, True]
+    assert [each.training for each in module.modules()] == [True, True, False]
