@@ -2,6 +2,7 @@
 
     python benchmarks/training.py [--networks lenet resnet20] [--objectives gaussian ...]
                                   [--batch 256] [--whole] [--rounds 9] [--seconds 2]
+                                  [--precisions float32]
                                   [--device cpu] [--workers 2]
     python benchmarks/training.py --accuracy [--objectives consistency ...] [--epochs 5]
                                   [--images 200] [--seeds 3]
@@ -9,7 +10,8 @@
 For each network and objective the sides take turns in one process, on copies of one network that
 was trained for a few steps:
 
-- `float32` and `bfloat16`: the epochs of the training loop, data on the device, channels_last;
+- `float32` and `bfloat16`: the epochs of the training loop, data on the device, channels_last
+  (`--precisions float32` where the processor has no instructions for the other);
 - `script`: the step of the paper's script (`published_training.py`), float32 and NCHW, on a loader
   with worker processes;
 - `unfrozen`, for smoothadv: the same without the line of the script that freezes the weights during
@@ -285,6 +287,7 @@ class Settings:
     workers: int
     rounds: int
     seconds: float
+    precisions: Sequence[str]
 
     def measure(self, case: Case) -> Row:
         """The row of one objective."""
@@ -299,7 +302,7 @@ class Settings:
         if max(apart.values()) > ALLOWED:
             raise SystemExit(f"in float64 the sides must agree to {ALLOWED:g}, got {apart}")
         sides: list[Timed] = []
-        for precision in ("float32", "bfloat16"):
+        for precision in self.precisions:
             plan = TrainingPlan(epochs=90, batch_size=inputs, lr=STILL, precision=precision)
             ours = on_device(self.module, self.device)
             ours_work = loop(case.build(), ours, self.data, plan, self.device)
@@ -316,7 +319,8 @@ class Settings:
             rates = list(zip(*take_turns(sides, self.rounds, self.seconds), strict=True))
         for side, mine in zip(sides, rates, strict=True):
             row[f"{side.name}/s"] = round(statistics.median(mine), 1)
-        for i, j in itertools.product(range(2), range(2, len(sides))):
+        count = len(self.precisions)
+        for i, j in itertools.product(range(count), range(count, len(sides))):
             name = f"{sides[i].name}/{sides[j].name}"
             row[name] = ratio(rates[i], rates[j])
             if self.device.type == "cpu":
@@ -420,6 +424,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, about")
+    both = ["float32", "bfloat16"]
+    parser.add_argument("--precisions", nargs="+", choices=both, default=both)
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--epochs", type=int, default=5, help="with --accuracy")
     parser.add_argument("--images", type=int, default=200, help="with --accuracy")
@@ -449,6 +455,7 @@ def main() -> None:
                 options.workers,
                 options.rounds,
                 options.seconds,
+                options.precisions,
             )
         for objective in options.objectives:
             if options.accuracy:
