@@ -191,12 +191,13 @@ def compare(case: Case, module: nn.Module, x: Tensor, y: Tensor) -> Row:
     """Relative difference of the losses, and the largest one of a coordinate found by an attack.
 
     Where a network normalises by the batch, `stability` passes both halves together and the script
-    one after the other, so this is compared in evaluation mode.
+    one after the other, and `catrs` searches for fewer inputs than the script, so these are
+    compared in evaluation mode.
     """
     objective = case.build()
     ours = on_device(module, x.device).to(x.dtype)
     theirs = as_in_scripts(module, x.device).to(x.dtype)
-    if isinstance(case.script(theirs, SIGMA), StabilityStep):
+    if isinstance(case.script(theirs, SIGMA), StabilityStep | CATRSStep):
         ours.eval()
         theirs.eval()
     script = case.script(theirs, SIGMA)
