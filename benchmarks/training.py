@@ -50,6 +50,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -288,7 +289,7 @@ class Settings:
     workers: int
     rounds: int
     seconds: float
-    precisions: Sequence[str]
+    precisions: Sequence[Literal["float32", "bfloat16"]]
 
     def measure(self, case: Case) -> Row:
         """The row of one objective."""
