@@ -57,7 +57,8 @@ def main() -> None:
             axes.set_title(f"sigma {sigma}")
             draw_errors(axes, {method: errors(paths) for method, paths in methods.items()})
         panels[0, 0].set_ylabel("share of test inputs")
-        panels[0, -1].legend(loc="lower right", fontsize=7)
+        fullest = max(panels[0], key=lambda axes: len(axes.lines))
+        fullest.legend(loc="lower right", fontsize=7)
         saved(figure, "mnist_pA", png=png)
     sweep = {
         float(found["strength"]): place(path)
