@@ -50,7 +50,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -77,6 +77,7 @@ from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.training import Training, TrainingPlan
 from radii.training.batches import Batches
 from radii.training.passes import Pass
+from radii.training.plan import Precision
 from radii.training.start import Start
 from radii.training.state import State
 from radii.training.workers import Workers
@@ -289,7 +290,7 @@ class Settings:
     workers: int
     rounds: int
     seconds: float
-    precisions: Sequence[Literal["float32", "bfloat16"]]
+    precisions: Sequence[Precision]
 
     def measure(self, case: Case) -> Row:
         """The row of one objective."""
@@ -426,7 +427,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, about")
-    both = ["float32", "bfloat16"]
+    both = list(get_args(Precision))
     parser.add_argument("--precisions", nargs="+", choices=both, default=both)
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--epochs", type=int, default=5, help="with --accuracy")

@@ -19,6 +19,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from matplotlib.lines import Line2D
 from published_figures import draw_errors, draw_lambda, errors, place, saved, styled
 
 RESULTS = Path(__file__).parent / "mnist"
@@ -53,12 +54,18 @@ def main() -> None:
         figure, panels = plt.subplots(
             1, len(runs), figsize=(1.1 + 2.2 * len(runs), 3.0), sharey=True, squeeze=False
         )
+        drawn = [
+            method for method in METHODS.values() if any(method in each for each in runs.values())
+        ]
+        lines: dict[str, Line2D] = {}
         for axes, (sigma, methods) in zip(panels[0], runs.items(), strict=True):
             axes.set_title(f"sigma {sigma}")
-            draw_errors(axes, {method: errors(paths) for method, paths in methods.items()})
+            draw_errors(axes, {method: errors(methods.get(method, [])) for method in drawn})
+            lines |= {str(line.get_label()): line for line in axes.lines}
         panels[0, 0].set_ylabel("share of test inputs")
-        fullest = max(panels[0], key=lambda axes: len(axes.lines))
-        fullest.legend(loc="lower right", fontsize=7)
+        panels[0, -1].legend(
+            handles=[lines[method] for method in drawn], loc="upper left", fontsize=7
+        )
         saved(figure, "mnist_pA", png=png)
     sweep = {
         float(found["strength"]): place(path)

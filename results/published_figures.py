@@ -98,8 +98,10 @@ def errors(runs: list[Path]) -> FloatArray:
 
 
 def draw_errors(axes: Axes, found: dict[str, FloatArray]) -> None:
-    """The share of inputs below each number, a line a method; of six at most."""
+    """The share of inputs below each number, a line a method that has inputs; of six at most."""
     for (method, values), colour, dashes in zip(found.items(), COLOURS, DASHES, strict=False):
+        if not len(values):
+            continue  # the next keep their colours
         at = np.geomspace(LEAST, 0.5, 400)
         share = np.searchsorted(values, at, "right") / len(values)
         axes.plot(at, share, label=method, color=colour, linestyle=dashes)

@@ -42,7 +42,8 @@ class Copies(Tensor):
             with torch.set_grad_enabled(not rows.frozen):
                 each = func(rows.detach(), *others, **kwargs)
             if func is torch.conv2d and _is_plain(rows.inputs, *others, **kwargs):
-                return _PlainConvolution.apply(rows.inputs, each, others[0].detach())  # type: ignore[no-untyped-call]
+                weight = others[0] if others else kwargs["weight"]
+                return _PlainConvolution.apply(rows.inputs, each, weight.detach())  # type: ignore[no-untyped-call]
             fixed = [_detached(each) for each in others]
             fixed_by_name = {key: _detached(each) for key, each in kwargs.items()}
             once = func(rows.inputs, *fixed, **fixed_by_name)
@@ -122,7 +123,7 @@ def copies_of(rows: Tensor, inputs: Tensor, *, frozen: bool) -> Copies:
 
 def _is_affine(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call maps each row of copies alike, and is affine in it."""
-    if func not in _ELEMENTWISE and func not in _LAYERS:
+    if not args or (func not in _ELEMENTWISE and func not in _LAYERS):
         return False
     rows, *others = args
     if not isinstance(rows, Copies) or rows._version != rows.version:

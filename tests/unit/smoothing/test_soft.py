@@ -93,6 +93,19 @@ class Squared(nn.Module):
         return self.linear((x * x + x.mul(x)).flatten(1))
 
 
+class Named(nn.Module):
+    """A convolution that is called with names."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.conv, self.names = nn.Conv2d(2, 3, 5), names
+
+    def forward(self, x):
+        given = {"input": x, "weight": self.conv.weight, "bias": self.conv.bias}
+        named = {name: given.pop(name) for name in self.names}
+        return functional.conv2d(*given.values(), **named).flatten(1)
+
+
 class Unbatched(nn.Module):
     """A convolution that takes the rows for channels, so that they are no copies to it."""
 
@@ -136,6 +149,8 @@ IMAGES = {
     "conv, groups": nn.Sequential(
         nn.Conv2d(2, 6, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(54, 3)
     ),
+    "conv, weight and bias by name": Named("weight", "bias"),
+    "conv, all by name": Named("input", "weight", "bias"),
     "no affine layer first": nn.Sequential(nn.Tanh(), nn.Conv2d(2, 3, 5), nn.Flatten()),
     "batch norm first": nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 5), nn.Flatten()),
     "branches": Branches(),
@@ -227,16 +242,16 @@ def test_the_first_layer_is_undone_once_an_input(channels):
     class Count(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             if func is torch.ops.aten.convolution_backward.default:
-                batches.append(len(args[0]))
+                batches.append(("convolution", len(args[0])))
             if func is torch.ops.aten.mm.default:  # with one output position for each
-                batches.append(args[1].shape[1])
+                batches.append(("taps", args[1].shape[1]))
             return func(*args, **(kwargs or {}))
 
     out = soft(x)[:, 0].sum()
     with Count():
         torch.autograd.grad(out, [x])
     assert sizes == [35]
-    assert batches == [5]
+    assert batches == [("taps" if channels == 1 else "convolution", 5)]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
