@@ -21,6 +21,7 @@ from radii._allocator import keep_freed_memory
 from radii.errors import BaseClassifierError
 from radii.noise.base import Noise
 from radii.noise.streams import Generators, Rng, Stage, Stream
+from radii.smoothing._pooling import SlicedPooling
 from radii.smoothing.tally import Tally
 
 _ROWS_A_THREAD = 1_600  # in one round
@@ -156,6 +157,8 @@ class ThreadPasses(Passes):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         keep_freed_memory()
+        # Compiled code pools as fast by itself.
+        self._pools = not hasattr(self.base, "compiled_rows")
         self._cores = torch.get_num_threads()
         self.workers = self._cores if isinstance(self.base, nn.Module) else 1
         self._pool = ThreadPoolExecutor(self.workers, "radii", self._start)
@@ -252,6 +255,15 @@ class ThreadPasses(Passes):
             found.append(self.classify(part))
         answers += found
         return True
+
+    def classify(self, noisy: Tensor, base: Callable[[Tensor], Any] | None = None) -> Tensor:
+        """With quick pooling, if the first pass finds use for it; see `Passes.classify`."""
+        if not self._pools:
+            return super().classify(noisy, base)
+        with SlicedPooling() as pooling:
+            answer = super().classify(noisy, base)
+        self._pools = pooling.served
+        return answer
 
 
 class DevicePasses(Passes):
