@@ -63,7 +63,7 @@ def _sliced(
         or ceil_mode
         or return_indices
         or not _is(2, kernel_size)
-        or not _is(2, stride or 2)
+        or not (stride is None or stride == () or stride == [] or _is(2, stride))
         or not _is(0, padding)
         or not _is(1, dilation)
     ):
@@ -75,6 +75,7 @@ def _sliced(
     return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
-def _is(size: int, given: int | Sequence[int]) -> bool:
-    """Whether an argument of torch's, one number or one for each axis, is this number."""
-    return all(each == size for each in ([given] if isinstance(given, int) else given))
+def _is(size: int, given: object) -> bool:
+    """Whether an argument, one number or one for each axis, is this; unusual types are not."""
+    sizes = given if isinstance(given, tuple | list) else [given]
+    return all(isinstance(each, int) and each == size for each in sizes)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -43,6 +44,7 @@ NOT_SLICED = {
     "indices": lambda x: POOL(x, 2, return_indices=True)[1],
     "one picture": lambda x: POOL(x[0], 2),
     "half precision": lambda x: POOL(x.half(), 2),
+    "a size of NumPy": lambda x: POOL(x, np.int64(2)),
     "averages": lambda x: functional.avg_pool2d(x, 2),
 }
 
@@ -94,6 +96,11 @@ def test_gradients_stay_those_of_torch_where_numbers_are_equal():
     assert not served
     (gradient,) = torch.autograd.grad(pooled.sum(), x)
     assert sorted(gradient.flatten().tolist()) == [0.0] * 12 + [1.0] * 4  # slices share it out
+
+
+def test_a_stride_of_zero_is_refused_by_torch():
+    with pytest.raises(RuntimeError, match="stride"):
+        in_slices(lambda x: POOL(x, 2, 0), pictures(1, 1, 4, 4))
 
 
 def test_a_picture_that_is_too_small_is_refused_by_torch():
