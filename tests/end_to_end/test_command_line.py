@@ -334,6 +334,11 @@ WRONG = [
     (("certify", "--bound", "clopper"), 2, "clopper_pearson"),
     (("certify", "--certificate", "nothing"), 2, "gaussian_l2"),
     (("certify", "--batch-size", 0), 2, "batch_size"),
+    (("certify", "--seed", -1), 2, "seed must be a whole number in [0, 2**256), got -1"),
+    (("certify", "--bound", "staged:stages=20/50"), 2, "n must be at most 50"),
+    (("certify", "--out", "."), 1, "'.' must be a file, got a folder"),
+    (("certify", "--stop", "precision", "--n", 5), 2, "n=5 draws can never certify"),
+    (("certify", "--stop", "radii:0", "--n", 5), 2, "n=5 draws can never certify"),
     (("certify", "--stop", "sometimes"), 2, "known: at_radius, never, precision, radii"),
     (("certify", "--stop", "at_radius:9"), 2, "radius must be at most 0.75"),
     (("certify", "--stop", "radii:5,9", "--dry-run"), 2, "got 5; take a smaller one"),
@@ -348,6 +353,7 @@ WRONG = [
     (("predict", "--data", "mnist5k", "a.png"), 2, "either"),
     (("predict", "a.png"), 1, "a.png"),
     (("predict",), 2, "either"),
+    (("predict", "large.png"), 1, "large.png must have shape (1, 28, 28)"),
     (("train", "--base", "lenett"), 2, "lenet"),
     (("train", "--epochs", 0), 2, "epochs"),
     (("train", "--schedule", "stairs"), 2, "cosine"),
@@ -370,6 +376,7 @@ def test_wrong_input_gives_one_clear_sentence(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.py").write_text(BROKEN)
+    Image.new("L", (30, 30)).save(tmp_path / "large.png")
     np.savez(tmp_path / "shape.npz", x=np.zeros((2, 3, 8, 8), np.uint8), y=np.array([0, 9]))
     np.savez(tmp_path / "labels.npz", x=np.zeros((2, 1, 28, 28), np.uint8), y=np.array([0, 12]))
     defaults = {

@@ -56,6 +56,8 @@ def predict(
 ) -> None:
     """Predicts with the smoothed classifier, or abstains."""
     from radii.data import Subset, read_images
+    from radii.errors import DataError
+    from radii.noise import NOISES
     from radii.smoothing.certify import check_prediction
 
     with arguments():
@@ -64,7 +66,8 @@ def predict(
         chosen = Subset.parse(subset)
         if files and subset != "all":
             raise ValueError("--subset belongs to --data; with files leave it out")
-        check_prediction(n, alpha)
+        if NOISES.build(noise).num_outcomes is None:
+            check_prediction(n, alpha)
     labels: list[int | None]
     if data is not None:
         dataset = dataset_of(data, data_root)
@@ -81,6 +84,11 @@ def predict(
     loaded, smoothed = smoothed_base(
         base, noise, num_classes, shape, precision, device, batch_size, rng=rng
     )
+    if smoothed.input_shape not in (None, shape):
+        raise DataError(
+            f"{names[0] if data is None else data} must have shape {smoothed.input_shape}, which "
+            f"the base classifier takes, got {shape}; resize it first, it is not done silently."
+        )
     if smoothed.noise.num_outcomes is not None:
         note_unused(context, ("n", "alpha", "seed", "rng"), "noise that is enumerated is not drawn")
     draws = smoothed.noise.num_outcomes or n

@@ -80,6 +80,7 @@ def report(
     data_root: DataRootOption = None,
 ) -> None:
     """Tables, curves and pictures of one or several runs, certified, attacked or both."""
+    from radii.evaluation import holds_run
     from radii.evaluation.report import Report
 
     with arguments():
@@ -98,6 +99,8 @@ def report(
         for option, value in (("--project", project), ("--rho", rho)):
             if value is not None and kind in _NO_ADDED:
                 raise ValueError(f"{option} must go without --format {kind}, which has none")
+    if out is not None and holds_run(out):
+        raise WrongUsageError(f"--out {str(out)!r} holds a run; name another file")
     runs = _in_folders(runs)
     made = Report.of(_read_again(runs, certificate, norm, alpha, bound), grid, envelope=envelope)
     with arguments():

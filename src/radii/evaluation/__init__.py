@@ -12,6 +12,7 @@ from radii.evaluation.attack_run import AttackRun as AttackRun
 from radii.evaluation.exact_cost import share_lost as share_lost
 from radii.evaluation.export import Export as Export
 from radii.evaluation.export import Recorded as Recorded
+from radii.evaluation.export import holds_run as holds_run
 from radii.evaluation.export import open_run as open_run
 from radii.evaluation.export import read_export as read_export
 from radii.evaluation.export import write_export as write_export

@@ -206,6 +206,19 @@ def is_export(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and not sqlite
 
 
+def holds_run(path: Path) -> bool:
+    """Whether a file is a ledger of either kind or an export, and so is not to be written over."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    if not is_export(path):
+        return may_be_sqlite(path)
+    try:
+        header_of(path)
+    except LedgerError:
+        return False
+    return True
+
+
 def beside(path: Path) -> Path:
     """Where the spec of a CSV or TSV stands."""
     return path.with_name(f"{path.name}.meta.json")

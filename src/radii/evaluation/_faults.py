@@ -63,8 +63,19 @@ def unwritable(path: Path, error: sqlite3.Error | OSError, inputs: int = 0) -> L
     )
 
 
-def check_writable(path: Path) -> None:
+def check_ledger(path: Path) -> None:
     """Refuses, before there is any work, a ledger that will not be written.
+
+    Raises:
+        LedgerError: If it is a folder, or `check_writable` says so.
+    """
+    if path.is_dir():
+        raise LedgerError(f"{str(path)!r} must be a file, got a folder; name a file in it.")
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Refuses, before there is any work, a file or folder that will not be written.
 
     Raises:
         LedgerError: If the file, or the folder that it is or will be in, is read-only.

@@ -41,6 +41,11 @@ class Layout:
         return f'SELECT "index" FROM {self.table}'  # noqa: S608
 
     @property
+    def count(self) -> str:
+        """The query for the number of rows."""
+        return f"SELECT count(*) FROM {self.table}"  # noqa: S608
+
+    @property
     def insertion(self) -> str:
         """The statement that adds a row."""
         values = ", ".join("?" * len(self.columns))

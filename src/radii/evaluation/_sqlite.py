@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import filelock
 
 from radii.errors import LedgerError
-from radii.evaluation._faults import check_writable, no_ledger, unreadable, unwritable
+from radii.evaluation._checked import check_spec
+from radii.evaluation._faults import check_ledger, no_ledger, unreadable, unwritable
 from radii.evaluation._layout import Layout, Storable
 from radii.evaluation._stored import (
     OF_SQLITE,
@@ -71,8 +72,7 @@ class Reader:
 
     def __len__(self) -> int:
         with self._reading() as connection:
-            query = f"SELECT count(*) FROM {self.layout.table}"  # noqa: S608
-            (count,) = connection.execute(query).fetchone()
+            (count,) = connection.execute(self.layout.count).fetchone()
             return int(count)
 
     def cells(self) -> Iterator[tuple[Any, ...]]:
@@ -101,7 +101,8 @@ class Reader:
         Raises:
             LedgerError: If a value differs; it names the first.
         """
-        compare(self.path, self.layout, self.meta, {"format": self.layout.format, **spec})
+        here = {"format": self.layout.format, **spec}
+        compare(self.path, self.layout, self.meta, here, len(self))
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
@@ -177,7 +178,8 @@ class Writer(Generic[R]):
         done: Indices of the inputs that are in the ledger already.
 
     Raises:
-        LedgerError: If the file holds a run of another spec, is no ledger, or is being written.
+        LedgerError: If the file holds a run of another spec, is no ledger, or is being written, or
+            if the spec could not be read again.
     """
 
     layout: ClassVar[Layout]
@@ -190,7 +192,11 @@ class Writer(Generic[R]):
         self._lock = filelock.FileLock(f"{self.path}.lock", timeout=0)
 
     def __enter__(self) -> Self:
-        check_writable(self.path)
+        check_ledger(self.path)
+        try:
+            check_spec({**self._spec, **self._notes})
+        except ValueError as error:  # nobody could read it
+            raise LedgerError(f"{str(self.path)!r} cannot be written: {error}.") from None
         if self.path.exists() and not may_be_sqlite(self.path):
             raise no_ledger(self.path)
         try:
@@ -268,7 +274,8 @@ class Writer(Generic[R]):
         """Refuses a file of another run, or with a row that is not what was stored."""
         meta = read_meta(connection, self.path, self.layout)
         check_structure(connection, self.path, self.layout)
-        compare(self.path, self.layout, meta, self._spec)
+        (inputs,) = connection.execute(self.layout.count).fetchone()
+        compare(self.path, self.layout, meta, self._spec, inputs)
         query = f"SELECT * FROM {self.layout.table}"  # noqa: S608
         must, spec = must_have_checksums(connection, self.layout), hash_of_spec(meta)
         done = set()

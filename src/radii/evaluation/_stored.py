@@ -18,8 +18,17 @@ from radii.evaluation.checksums import COLUMN, checksum_of
 OF_SQLITE = (sqlite3.Error, UnicodeDecodeError)  # the latter where it quotes a damaged file
 
 
-def compare(path: Path, layout: Layout, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def compare(
+    path: Path, layout: Layout, there: Mapping[str, Any], here: Mapping[str, Any], inputs: int
+) -> None:
     """Refuses a spec that is not the one that is there.
+
+    Args:
+        path: Of the file.
+        layout: Of its rows.
+        there: The spec in it.
+        here: The one that is meant.
+        inputs: How many it holds.
 
     Raises:
         LedgerError: If a value differs; it names the first.
@@ -27,9 +36,10 @@ def compare(path: Path, layout: Layout, there: Mapping[str, Any], here: Mapping[
     there = {**layout.since_then, **there}
     for key, value in here.items():
         if there.get(key) != value:
+            instead = "" if inputs else "it has no input yet: remove the file, or "
             raise LedgerError(
                 f"{str(path)!r} holds a run with {key} {there.get(key)!r}, "
-                f"not {value!r}; write to another --out."
+                f"not {value!r}; {instead}write to another --out."
             )
 
 

@@ -17,12 +17,12 @@ from radii.attacks import ATTACKS, Attack, Found
 from radii.attacks.base import check_inputs
 from radii.data import Dataset, Subset
 from radii.evaluation._described import check_fit, notes_of
-from radii.evaluation._faults import check_writable
+from radii.evaluation._faults import check_ledger
 from radii.evaluation.attack_answers import Answer, Answers, check_predictions
 from radii.evaluation.attack_ledger import AttackLedger, AttackLedgerWriter, AttackRow
 from radii.evaluation.attacked import STARTS, Estimator, Precision, Target
 from radii.models import Base, Compiled
-from radii.noise import NOISES, Generators, Stream
+from radii.noise import NOISES, Generators, Stream, checked_seed
 from radii.smoothing import SamplingPlan, SmoothedClassifier
 from radii.smoothing.soft import NUMBERS_AT_ONCE
 
@@ -86,6 +86,8 @@ class AttackRun:
                 f"an attack needs noise that is drawn, got {self.smoothed.noise!r}, which stands "
                 f"for inputs on a grid alone"
             )
+        if self.seed is not None:
+            checked_seed(self.seed)
         check_predictions(self.attack, self.n, self.alpha)
         indices = self.subset.indices(len(self.dataset))
         check_fit(self.smoothed, self.base, self.dataset, indices)
@@ -122,7 +124,7 @@ class AttackRun:
         Raises:
             LedgerError: If the ledger is of another spec or in use; and what `check` raises.
         """
-        check_writable(path)
+        check_ledger(path)
         target = self.check()
         indices = self.subset.indices(len(self.dataset))
         seed, batch = self._seed(path), self._batch(target)
@@ -225,7 +227,7 @@ class AttackRun:
 
     def _seed(self, path: Path) -> int:
         if self.seed is not None:
-            return self.seed
+            return checked_seed(self.seed)
         if path.is_file() and path.stat().st_size > 0:
             return int(AttackLedger(path).meta["seed"])
         seed = SamplingPlan().seeded(self.smoothed.rng).seed

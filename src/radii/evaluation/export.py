@@ -15,6 +15,7 @@ from radii.evaluation._exported import ENDINGS as ENDINGS
 from radii.evaluation._exported import Exported, Tabular
 from radii.evaluation._exported import beside as beside
 from radii.evaluation._exported import ending_of as ending_of
+from radii.evaluation._exported import holds_run as holds_run
 from radii.evaluation._layout import Layout
 from radii.evaluation.attack_ledger import AttackLedger
 from radii.evaluation.ledger import Ledger, Row

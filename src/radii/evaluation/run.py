@@ -19,7 +19,7 @@ from radii.bounds import BOUNDS
 from radii.certificates import CERTIFICATES, Certificate
 from radii.data import Dataset, Subset
 from radii.evaluation._described import check_fit, notes_of
-from radii.evaluation._faults import check_writable
+from radii.evaluation._faults import check_ledger
 from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Ledger, LedgerWriter, Row
 from radii.evaluation.outlook import PILOT, Outlook, outlook, spread
@@ -90,7 +90,7 @@ class Run:
             LedgerError: If the ledger is of another spec or in use.
         """
         executor.check()
-        check_writable(path)
+        check_ledger(path)
         plan, chosen, indices = self._ready(path)
         rows_of = self._rows_of(executor, plan, chosen, on_draws)
         spec, notes = self._spec(plan, chosen), self._notes(plan, chosen)

@@ -12,8 +12,8 @@ _BESIDE_TRAINING = ("seed", "sha256", "data", "versions", "git_revision", "expor
 
 # The same of a ledger's meta.
 _BESIDE_RUN = (
-    *("seed", "base_seed", "base_sha256", "base", "data", "versions", "git_revision"),
-    *("device_name", "created", "label_agreement", "input_shape"),
+    *("seed", "key_sha256", "base_seed", "base_sha256", "base", "data", "versions"),
+    *("git_revision", "device_name", "created", "label_agreement", "input_shape", "executor"),
 )
 
 

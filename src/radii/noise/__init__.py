@@ -22,6 +22,7 @@ from radii.noise.streams import Rng as Rng
 from radii.noise.streams import Stage as Stage
 from radii.noise.streams import Stream as Stream
 from radii.noise.streams import check_rng as check_rng
+from radii.noise.streams import checked_seed as checked_seed
 from radii.noise.streams import key_hash as key_hash
 from radii.noise.streams import rng_of as rng_of
 from radii.noise.uniform import Uniform as Uniform

@@ -74,6 +74,19 @@ def check_rng(rng: Rng, noise: Noise) -> None:
         )
 
 
+def checked_seed(seed: object) -> int:
+    """A seed as a Python integer.
+
+    Raises:
+        ValueError: If it is no whole number of at least 0 and at most 256 bits.
+    """
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        whole = int(seed)
+        if 0 <= whole < 1 << 256:
+            return whole
+    raise ValueError(f"seed must be a whole number in [0, 2**256), got {seed!r}")
+
+
 def key_hash(seed: int) -> str:
     """The SHA-256 hash of the key material of a run: it names a seed without telling it.
 

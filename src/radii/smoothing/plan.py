@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -15,7 +16,7 @@ from radii.bounds.exact import Exact
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
 from radii.noise.base import Noise
-from radii.noise.streams import Rng
+from radii.noise.streams import Rng, checked_seed
 from radii.records import Counts
 from radii.smoothing.tally import Vote
 from radii.stopping.base import Course, Stop
@@ -64,6 +65,8 @@ class SamplingPlan:
                     f"{name} must be a whole number of at least {least}, got {value!r}"
                 )
             object.__setattr__(self, name, int(value))
+        if self.seed is not None:
+            object.__setattr__(self, "seed", checked_seed(self.seed))
         if exact and (self.n0, self.alpha) != (0, 0):
             raise ValueError(
                 f"n0 and alpha must be 0 with an exact bound, got n0={self.n0}, "
@@ -109,17 +112,18 @@ class SamplingPlan:
         """The stopping rule made ready for one certificate.
 
         Raises:
-            PlanError: If the bound does not hold at every stopping time, or nothing could be
-                claimed.
+            PlanError: If the bound does not hold at every stopping time or takes no such n, or
+                nothing could be claimed.
         """
-        return _course(self.stop, self.n, self.alpha, self.bound, certificate, self.block)
+        with _of_the_plan():
+            return _course(self.stop, self.n, self.alpha, self.bound, certificate, self.block)
 
     def check(self, num_classes: int, vote: Vote = "hard") -> None:
         """Refuses a plan under which no input could ever be certified.
 
         Raises:
             PlanError: If even n votes of n do not put the top class above the others, or the bound
-                takes no soft votes where they are asked for.
+                takes no such n, or no soft votes where they are asked for.
         """
         soft_votes = vote == "soft"
         if self.stops_early:
@@ -132,7 +136,9 @@ class SamplingPlan:
                 f"{BOUNDS.spec_of(self.fixed_bound)} bounds hard votes only: "
                 f"for soft votes take one of {', '.join(soft)}."
             )
-        if not self._succeeds(self.n, num_classes):
+        with _of_the_plan():
+            succeeds = self._succeeds(self.n, num_classes)
+        if not succeeds:
             enough = (n for n in range(1, _MOST) if self._succeeds(n, num_classes))
             least = next(enough, None)
             instead = "another bound" if least is None else f"n of at least {least}"
@@ -156,6 +162,15 @@ class SamplingPlan:
         if self.seed is not None:
             return self
         return replace(self, seed=secrets.randbits(_SEED_BITS[rng]))
+
+
+@contextmanager
+def _of_the_plan() -> Iterator[None]:
+    """Inside it, what a bound finds wrong with n is wrong with the plan."""
+    try:
+        yield
+    except ValueError as error:
+        raise PlanError(f"{error}.") from None
 
 
 @lru_cache(maxsize=16)

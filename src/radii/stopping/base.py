@@ -124,3 +124,10 @@ def at_all_looks(bound: Bound, n: int, multiple: int = 1) -> Bound:
     if isinstance(bound, Hybrid):
         return replace(bound, cap=n)
     return bound
+
+
+def never_certifies(n: int, alpha: float) -> PlanError:
+    """Of a plan under which even n votes of n show nothing."""
+    return PlanError(
+        f"n={n} draws can never certify at alpha={alpha:g}: take more draws, or a larger alpha."
+    )

@@ -12,7 +12,7 @@ from radii.bounds.calibrated import geometric_looks
 from radii.certificates.base import Certificate
 from radii.errors import PlanError
 from radii.records import ClassBounds, FloatArray, IntArray
-from radii.stopping.base import STOPS, BoolArray, Course, Stop, at_all_looks
+from radii.stopping.base import STOPS, BoolArray, Course, Stop, at_all_looks, never_certifies
 
 _UNLIKELY = 0.05
 
@@ -91,4 +91,6 @@ class Precision(Stop):
             )
         bound = at_all_looks(bound or Hybrid(), n, multiple)
         looks = geometric_looks(n, multiple=multiple)
+        if not np.any(bound.lower(looks, looks, alpha) > 0.5):
+            raise never_certifies(n, alpha)
         return _Settled(looks, bound, alpha, certificate, self.rel, self.abs)

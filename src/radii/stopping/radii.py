@@ -16,7 +16,7 @@ from radii.errors import PlanError
 from radii.records import ClassBounds, FloatArray, IntArray
 from radii.stopping._hopeless import hopeless
 from radii.stopping._threshold import threshold
-from radii.stopping.base import STOPS, BoolArray, Course, Stop, at_all_looks
+from radii.stopping.base import STOPS, BoolArray, Course, Stop, at_all_looks, never_certifies
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,10 @@ def decision(
     claim = _claims(bound, p, looks, alpha)
     if not np.any(claim <= looks):
         fixed = ClopperPearson() if isinstance(bound, Calibrated) else bound
-        most = certificate.radius(ClassBounds.one_sided(fixed.lower(np.array(n), n, alpha)))
+        highest = fixed.lower(np.array(n), n, alpha)
+        if highest <= 0.5:
+            raise never_certifies(n, alpha)
+        most = certificate.radius(ClassBounds.one_sided(highest))
         raise PlanError(
             f"radius must be at most {math.floor(float(most) * 1e6) / 1e6:g} for n={n} draws at "
             f"alpha={alpha:g} to reach it, got {min(radii):g}; take a smaller one, or more draws."

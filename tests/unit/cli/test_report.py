@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,17 @@ def test_pictures_need_the_data_set(runs, tmp_path, capsys):
     named = write_attack(tmp_path / "named.sqlite", [hit(0), kept(1)], data="mnist5k@test")
     assert run(["report", str(named), "--out", str(tmp_path / "a.html")]) == 0
     assert "mnist5k@test has changed since" in capsys.readouterr().err
+
+
+def test_a_run_is_not_written_over(runs, tmp_path, capsys):
+    export = tmp_path / "run.csv"
+    assert run(["export", runs[0], "--out", str(export)]) == 0
+    kept = {path: path.read_bytes() for path in (export, *map(Path, runs))}
+    for out, kind in ((export, "csv"), (runs[0], "md"), (runs[1], "json")):
+        command = ["report", *runs, "--out", str(out), "--format", kind]
+        assert run(command) == 2
+        assert f"--out {str(out)!r} holds a run; name another file" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in kept} == kept
+    other = tmp_path / "table.csv"
+    for _ in range(2):  # a report may take the place of a report
+        assert run(["report", *runs, "--out", str(other)]) == 0

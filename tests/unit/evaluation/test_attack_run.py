@@ -313,6 +313,7 @@ def test_an_attack_on_gradients_needs_some(tmp_path, base, estimator):
         ({"base": nn.BatchNorm1d(3)}, BaseClassifierError, "got training mode"),
         ({"estimator": "median"}, ValueError, "one of plug_in, expectation, logits, margin, base"),
         ({"draws": 0}, ValueError, "draws must be at least 1, got 0"),
+        ({"seed": -1}, ValueError, r"seed must be a whole number in \[0, 2\*\*256\), got -1"),
         ({"batch": 0}, ValueError, "inputs attacked together must be at least 1, got 0"),
         ({"attack": "ddn:low=0.0,high=1.0"}, ValueError, r"x must be in \[0, 1\], got values"),
         ({"fresh": True, "attack": "hopskipjump"}, ValueError, "noise that does not change"),

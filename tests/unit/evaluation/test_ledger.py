@@ -387,3 +387,36 @@ def test_a_row_of_a_certification_holds_all_its_votes():
     exact = Certification(0, 0.5, 0.97, 0.03, None, hard_votes)
     stored = Row.of(4, 0, exact, 0.5)
     assert (stored.n0_votes, stored.samples, stored.claim) == ({}, 100, None)
+
+
+def test_another_spec_may_take_the_place_of_a_run_without_inputs(tmp_path):
+    path = write(tmp_path / "empty", [])
+    for rows, said in (
+        ([], "it has no input yet: remove the file, or write"),
+        ([row(0)], "; write"),
+    ):
+        with LedgerWriter(path, {**SPEC, "data_examples": 0}, {}) as ledger:
+            ledger.add(rows)
+        with (
+            pytest.raises(LedgerError, match=f"alpha 0.001, not 0.1; ?{said.removeprefix(';')}"),
+            LedgerWriter(path, {**SPEC, "alpha": 0.1}, {}),
+        ):
+            pass
+
+
+def test_a_spec_that_could_not_be_read_is_not_written(tmp_path):
+    path = tmp_path / "run"
+    with (
+        pytest.raises(LedgerError, match=r"seed in its spec must be a whole number .* got -1"),
+        LedgerWriter(path, {**SPEC, "seed": -1}, {}),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_no_ledger(tmp_path):
+    with (
+        pytest.raises(LedgerError, match="must be a file, got a folder"),
+        LedgerWriter(tmp_path, SPEC, {}),
+    ):
+        pass

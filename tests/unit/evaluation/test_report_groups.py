@@ -8,7 +8,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from radii.data import ArrayDataset, Subset
+from radii.evaluation import Ledger, Run
 from radii.evaluation.metrics import Outcomes, certified_accuracy, certified_shares
 from radii.evaluation.report import (
     Mean,
@@ -22,6 +25,10 @@ from radii.evaluation.report import (
 )
 from radii.evaluation.report.style import colour_of
 from radii.evaluation.seeds import training_of
+from radii.models import Base
+from radii.noise import Gaussian
+from radii.smoothing import SamplingPlan, SmoothedClassifier
+from tests.oracles import HalfSpace
 from tests.unit.evaluation.ledgers import TRAINED, abstained, row, sweep, write, wrong
 
 # ACR .5, .6 and .7: mean .6, deviation .1. Right 2, 3 and 4 of 4; abstained 1, 1 and 0.
@@ -70,6 +77,34 @@ def test_a_mean_of_shares_is_that_of_the_counts():
     # .28, .29 and .30 of 100 add up to .87 only in exact arithmetic.
     assert Mean.of_shares([0.28, 0.29, 0.30], 100) == Mean(0.29, 0.01)
     assert Mean.of_shares([1 / 3, 1 / 3], 3) == Mean(1 / 3, 0.0)
+
+
+def test_runs_of_one_training_that_drew_other_noise_are_a_group(tmp_path):
+    """As `Run` writes them: each with its own seed and the hash of it."""
+    base = HalfSpace(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    inputs = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    data = ArrayDataset(inputs, (inputs[:, 0] > 0).astype(np.int64), ("0", "1"), "toy@test")
+    run = Run(
+        smoothed=SmoothedClassifier(base, Gaussian(0.5), 2),
+        base=Base(
+            base, "trained", "00" * 32, None, None, None, {"objective": "gaussian", "seed": 0}
+        ),
+        dataset=data,
+        subset=Subset(),
+        plan=SamplingPlan(n0=10, n=50),
+    )
+    paths = [run.certify(tmp_path / name).path for name in ("one.sqlite", "two.sqlite")]
+    assert len({Ledger(path).meta["key_sha256"] for path in paths}) == 2
+    assert grouped(*paths) == [(0, 1)]
+
+
+def test_where_a_run_was_computed_does_not_part_it_from_a_group(tmp_path):
+    places = ("serial", "processes:2")
+    paths = [
+        write(tmp_path / str(seed), [row(0)], **TRAINED, seed=seed, executor=place)
+        for seed, place in enumerate(places)
+    ]
+    assert grouped(*paths) == [(0, 1)]
 
 
 BEFORE = {

@@ -123,15 +123,23 @@ def test_pictures_are_the_input_and_the_noise_that_the_run_saw(tmp_path, channel
 
 def test_at_most_three_classes_have_bars(tmp_path):
     data = dataset(1, 4, 4)
-    many = replace(data, class_names=tuple("abcdefg")) if False else data
-    rows = [replace(row(0), n_votes={0: 5, 1: 90, 2: 5})]
-    path = write(tmp_path / "a", rows, data_fingerprint=many.fingerprint)
-    (picture,) = pictures_of(Ledger(path), many)
+    rows = [replace(row(0), n_votes={0: 5, 1: 90, 2: 5, 3: 4})]
+    path = write(tmp_path / "a", rows, data_fingerprint=data.fingerprint)
+    (picture,) = pictures_of(Ledger(path), data)
     assert [(bar.name, bar.votes) for bar in picture.votes] == [
         ("mid", 90),
         ("low", 5),
         ("high", 5),
     ]
+
+
+def test_a_class_that_the_data_do_not_name_has_its_number(tmp_path):
+    data = dataset(1, 4, 4)
+    rows = [replace(row(0, prediction=7), n_votes={0: 5, 9: 5, 7: 90})]
+    path = write(tmp_path / "a", rows, data_fingerprint=data.fingerprint)
+    (picture,) = pictures_of(Ledger(path), data)
+    assert (picture.label, picture.prediction) == ("low", "7")
+    assert [bar.name for bar in picture.votes] == ["7", "low", "9"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,23 @@ def test_the_command_of_a_run_has_every_option(tmp_path):
     assert known("certify", line)
 
 
+def test_the_command_of_a_run_names_another_generator():
+    line = command_of("a.sqlite", {**SPEC, **MORE, "generator": "chacha20-shake256/1"})
+    assert "--seed 7 --rng chacha --block 100" in line
+    assert known("certify", line)
+    assert "--rng" not in command_of("a.sqlite", {**SPEC, **MORE, "generator": "threefry/1"})
+    attack = {**SPEC, **MORE, "attack": "ddn", "generator": "chacha20-shake256/1"}
+    assert "--seed 7 --rng chacha --device cpu" in command_of("a.sqlite", attack)
+
+
+def test_the_command_of_a_run_that_drew_nothing_asks_for_no_draws():
+    drawn_nothing = {"n0": 0, "n": 4, "alpha": 0, "bound": "exact", "seed": 0}
+    line = command_of("a.sqlite", {**SPEC, **MORE, **drawn_nothing})
+    assert line.startswith("radii certify --base 'net.py:f g' --data mnist5k@test --noise ")
+    for option in ("--n0", "--n ", "--alpha", "--bound", "--seed", "--rng"):
+        assert option not in line
+
+
 def test_the_command_of_an_attack_run():
     spec = {
         **{"base": "trained", "data": "mnist5k", "noise": "gaussian:sigma=0.5", "attack": "ddn"},

@@ -248,8 +248,10 @@ def test_radii_call_as_the_fixed_n_does() -> None:
         (plan(Precision(), bound=MulticlassClopperPearson()), "holds for a fixed n only"),
         (plan(AtRadius(3.0)), r"radius must be at most 1\.\d+ for n=2000 draws at alpha=0\.05"),
         (plan(Radii("3/4")), "radius must be at most"),
+        (plan(Precision(), n=4), "n=4 draws can never certify at alpha=0.05"),
+        (plan(AtRadius(0.0), n=4), "n=4 draws can never certify at alpha=0.05"),
     ],
-    ids=["fixed", "multiclass", "beyond", "all beyond"],
+    ids=["fixed", "multiclass", "beyond", "all beyond", "too few", "too few for 0"],
 )
 def test_plans_that_cannot_be_are_refused_before_the_first_draw(
     early: SamplingPlan, message: str

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from radii.bounds import Bound, ClopperPearson, Exact, MulticlassClopperPearson
+from radii.bounds import Bound, ClopperPearson, Exact, MulticlassClopperPearson, Staged
+from radii.certificates import GaussianL2
 from radii.errors import PlanError
+from radii.noise import Gaussian
 from radii.noise.streams import Rng
 from radii.smoothing import Request, Sampler, SamplingPlan, SmoothedClassifier
 from radii.smoothing.deadline import Deadline
+from radii.stopping import Precision
 
 
 @pytest.mark.parametrize(
@@ -29,11 +33,31 @@ from radii.smoothing.deadline import Deadline
         ({"alpha": 0.1, "n0": 0, "bound": Exact()}, "n0 and alpha must be 0 with an exact bound"),
         ({"alpha": 0, "n0": 1, "bound": Exact()}, "n0 and alpha must be 0 with an exact bound"),
         ({"alpha": float("nan")}, r"alpha must be in \(0, 1\), got nan"),
+        ({"seed": -1}, r"seed must be a whole number in \[0, 2\*\*256\), got -1"),
+        ({"seed": 2**256}, "seed must be a whole number"),
+        ({"seed": 1.5}, "seed must be a whole number .* got 1.5"),
+        ({"seed": True}, "seed must be a whole number .* got True"),
+        ({"seed": "7"}, "seed must be a whole number .* got '7'"),
     ],
 )
 def test_refuses(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SamplingPlan(), **change)
+
+
+@pytest.mark.parametrize("seed", [0, 2**256 - 1, np.int64(5)])
+def test_a_seed_is_a_python_integer(seed: Any) -> None:
+    assert type(SamplingPlan(seed=seed).seed) is int
+    assert SamplingPlan(seed=seed).seed == seed
+
+
+def test_a_bound_that_takes_no_such_n_is_refused() -> None:
+    bound = Staged("100/500")
+    SamplingPlan(n=500, bound=bound).check(2)
+    with pytest.raises(PlanError, match="n must be at most 500, the last of the stages 100/500"):
+        SamplingPlan(n=1000, bound=bound).check(2)
+    with pytest.raises(PlanError, match="n must be at most 500, the last of the stages 100/500"):
+        SamplingPlan(n=1000, bound=bound, stop=Precision()).course(GaussianL2(Gaussian(0.5)))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from radii.data import Dataset
 from radii.evaluation.attack_export import Attacked
 from radii.evaluation.attack_ledger import AttackRow
 from radii.evaluation.report.pictures import Bar, bars_of, check_same, is_picture, png
+from radii.evaluation.report.summary import class_name
 from radii.rounding import floored
 
 
@@ -109,9 +110,9 @@ def _picture(role: str, row: AttackRow, dataset: Dataset, norm: str) -> AttackPi
     return AttackPicture(
         role=role,
         index=row.index,
-        label=names[row.label],
-        before=None if row.clean is None else names[row.clean],
-        after=None if row.prediction is None else names[row.prediction],
+        label=class_name(names, row.label),
+        before=None if row.clean is None else class_name(names, row.clean),
+        after=None if row.prediction is None else class_name(names, row.prediction),
         broken=row.success,
         norm=floored(row.norm(norm), 4),
         factor=factor,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from radii.evaluation.audit import Audit, Contradiction
+from radii.evaluation.report.summary import class_name
 from radii.rounding import ceiled, floored
 
 if TYPE_CHECKING:
@@ -62,11 +64,7 @@ def contradictions(report: Report, pair: Pair) -> list[list[str]]:
     """A row a contradiction: input, class certified, radius, class answered, norm."""
     if pair.audit is None:
         return []
-    names = report.attacks[pair.attacked].meta.get("class_names") or []
-
-    def named(label: int) -> str:
-        return names[label] if label < len(names) else str(label)
-
+    named = partial(class_name, report.attacks[pair.attacked].meta.get("class_names") or ())
     return [
         [str(c.index), named(c.certified), floored(c.radius, 4), named(c.answer), ceiled(c.norm, 4)]
         for c in pair.audit.contradictions

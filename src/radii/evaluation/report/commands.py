@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radii.noise import rng_of
+
 _CERTIFY = (
     *("base", "data", "noise", "norm", "n0", "n", "alpha", "bound", "stop", "certificate"),
-    *("subset", "seed", "block", "device", "precision", "compile", "vote"),
+    *("subset", "seed", "rng", "block", "device", "precision", "compile", "vote"),
 )
+_OF_DRAWN_NOISE = ("n0", "n", "alpha", "bound", "seed", "rng")
 _ATTACK = (
     *("base", "data", "noise", "attack", "n", "alpha", "draws", "estimator", "subset", "seed"),
-    *("device", "precision"),
+    *("rng", "device", "precision"),
 )
 _IMPORT = ("noise", "n0", "n", "alpha", "norm", "certificate")
 _ESTIMATORS = ("plug_in", "expectation", "logits", "margin", "base")
-_NONE_AT = {"n0": 0}  # noise that was enumerated selects no class by drawing
+_NONE_AT = {"n0": 0, "rng": "auto"}
 
 
 def command_of(run: str, meta: Mapping[str, Any]) -> str | None:
@@ -41,8 +44,11 @@ def command_of(run: str, meta: Mapping[str, Any]) -> str | None:
         return _joined(f"radii import {file}", meta, _IMPORT, [], name)
     if "base" not in meta or "data" not in meta:
         return None
+    meta = {**meta, "rng": rng_of(str(meta.get("generator")))}
     if "attack" not in meta:
-        return _joined("radii certify", meta, _CERTIFY, [], name)
+        enumerated = meta.get("bound") == "exact"
+        options = [key for key in _CERTIFY if not (enumerated and key in _OF_DRAWN_NOISE)]
+        return _joined("radii certify", meta, options, [], name)
     if meta.get("estimator") not in _ESTIMATORS:  # an attack that has its own way
         meta = {**meta, "estimator": None}
     more = ["--fresh"] if meta.get("fresh") else []
@@ -52,7 +58,7 @@ def command_of(run: str, meta: Mapping[str, Any]) -> str | None:
 
 
 def _joined(
-    command: str, meta: Mapping[str, Any], options: tuple[str, ...], more: list[str], out: str
+    command: str, meta: Mapping[str, Any], options: Sequence[str], more: list[str], out: str
 ) -> str:
     said: list[str] = []
     for key in options:

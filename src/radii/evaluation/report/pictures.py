@@ -18,6 +18,7 @@ from radii.data import Dataset
 from radii.errors import DataError
 from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Row
+from radii.evaluation.report.summary import class_name
 from radii.evaluation.run import noisy_copies
 from radii.rounding import floored
 
@@ -147,8 +148,8 @@ def _picture(role: str, row: Row, ledger: Recorded, dataset: Dataset) -> Picture
     return Picture(
         role=role,
         index=row.index,
-        label=names[row.label],
-        prediction=None if row.prediction is None else names[row.prediction],
+        label=class_name(names, row.label),
+        prediction=None if row.prediction is None else class_name(names, row.prediction),
         correct=row.prediction == row.label,
         radius=floored(row.radius, 3),
         clean=png(x.numpy()),
@@ -161,7 +162,9 @@ def bars_of(votes: Mapping[int, float], names: Sequence[str]) -> tuple[Bar, ...]
     """The classes with most votes, as shares of all votes."""
     draws = max(1, sum(votes.values()))
     ranked = sorted(votes.items(), key=lambda pair: (-pair[1], pair[0]))[:_BARS]
-    return tuple(Bar(names[label], round(count), count / draws) for label, count in ranked)
+    return tuple(
+        Bar(class_name(names, label), round(count), count / draws) for label, count in ranked
+    )
 
 
 def png(image: npt.NDArray[Any]) -> str:

@@ -154,8 +154,15 @@ class Summary:
 
     def class_name(self, label: int) -> str:
         """The name of a class, or its number where the ledger does not name it."""
-        names = self.meta.get("class_names") or ()
-        return str(names[label]) if label < len(names) else str(label)
+        return class_name(self.meta.get("class_names") or (), label)
+
+
+def class_name(names: Sequence[str], label: int) -> str:
+    """The name of a class, or its number where there is no name for it.
+
+    A base classifier may know more classes than the data set has.
+    """
+    return str(names[label]) if label < len(names) else str(label)
 
 
 def part_of(meta: Mapping[str, Any]) -> tuple[int | None, str]:
