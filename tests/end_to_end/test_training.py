@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from radii.models import load_base
 from tests.end_to_end.conftest import command, environment
 
 RECIPE = """
@@ -150,6 +151,41 @@ def test_training_in_two_phases(pictures, tmp_path, capsys):
     assert "mlp:hidden=9,depth=1" in capsys.readouterr().err
     assert here(*line, "--out", tmp_path / "third", "--init", tmp_path) == 1
     assert "holds no model.json" in capsys.readouterr().err
+
+
+TIED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(64, 2)
+
+    def forward(self, x):
+        return self.last(self.second(torch.relu(self.first(x.flatten(1)))))
+"""
+
+
+def test_a_network_with_tied_weights_is_trained_saved_and_resumed(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tied.py").write_text(TIED)
+    line = (
+        *("train", "--data", f"npz:{pictures}", "--base", "tied.py:Net", "--batch-size", 64),
+        *("--noise", "gaussian:sigma=0.2", "--epochs", 2, "--lr", 0.05, "--ema", 0.9),
+    )
+    assert here(*line, "--out", "base") == 0
+    assert here(*line, "--out", "base", "--resume") == 0
+    (Path("base") / "model.safetensors").unlink()  # as a kill before it is written would
+    assert here(*line, "--out", "base", "--resume") == 0
+    module = load_base("tied.py:Net@base").module
+    weights = load_file("base/model.safetensors")
+    names = [name for name in weights if name.endswith(("first.weight", "second.weight"))]
+    assert len(names) == 2
+    assert np.array_equal(weights[names[0]], weights[names[1]])
+    assert np.array_equal(module.state_dict()[names[0]].numpy(), weights[names[0]])
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,5 @@ def dataset_of(reference: str, root: Path | None, *, split: str | None = None) -
     """The data set of a reference; `split` is taken where the reference names none."""
     from radii.data import load
 
-    if split is not None and "@" not in reference:
-        reference = f"{reference}@{split}"
     with arguments():
-        return load(reference, root=root)
+        return load(reference, root=root, split=split)

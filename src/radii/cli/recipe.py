@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -76,7 +77,7 @@ def seeds_of(settings: Mapping[str, Any]) -> list[int] | None:
         return None
     listed = given.split(",") if isinstance(given, str) else given
     try:
-        seeds = [int(seed) for seed in listed]
+        seeds = [int(seed) if isinstance(seed, str) else operator.index(seed) for seed in listed]
     except (TypeError, ValueError):
         raise ValueError(f"seeds must be whole numbers as 0,1,2, got {given!r}") from None
     if not seeds or len(set(seeds)) < len(seeds):

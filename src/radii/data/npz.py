@@ -105,7 +105,8 @@ def _pair(keys: Sequence[str], split: str, path: str) -> tuple[str, str]:
         return present[0]
     raise DataError(
         f"{path!r} must hold inputs 'x' and labels 'y' (or 'x_train', 'y_train', 'x_test', "
-        f"'y_test'), got {', '.join(sorted(keys)) or 'no array'}"
+        f"'y_test'), got {', '.join(sorted(keys)) or 'no array'}; where labels are not looked at, "
+        f"as those of --unlabelled, zeros will do"
     )
 
 

@@ -12,13 +12,15 @@ from radii.errors import UnknownNameError, did_you_mean
 _GRAMMAR = re.compile(r"(?P<name>[^:@]+)(:(?P<path>.*?))?(@(?P<split>\w+))?", re.DOTALL)
 
 
-def load(reference: str, *, root: Path | str | None = None) -> Dataset:
+def load(reference: str, *, root: Path | str | None = None, split: str | None = None) -> Dataset:
     """The data set that a reference names.
 
     Args:
         reference: `NAME[:PATH][@SPLIT]`, such as `mnist5k`, `cifar10@train` or
-            `npz:inputs.npz@test`. Without a split it is the first that the reader lists: test.
+            `npz:inputs.npz@test`.
         root: The folder of published data sets; without it, the environment variable RADII_DATA.
+        split: The one that is meant where the reference names none; without it, the first that
+            the reader lists: test.
 
     Returns:
         The data set; its `reference` names the split.
@@ -35,9 +37,11 @@ def load(reference: str, *, root: Path | str | None = None) -> Dataset:
     match = _GRAMMAR.fullmatch(reference)
     if match is None:
         raise UnknownNameError(f"a data set must be written NAME[:PATH][@SPLIT], got {reference!r}")
-    name, path, split = match["name"], match["path"], match["split"]
+    name, path = match["name"], match["path"]
     reader_class = DATASETS[name]
     splits = reader_class.splits
+    meant = split or splits[0]
+    split = match["split"] or meant
     if reader_class.takes_path and not path:
         raise UnknownNameError(f"dataset {name!r} needs a path; write {name}:PATH")
     if path is not None and not reader_class.takes_path:
@@ -45,13 +49,12 @@ def load(reference: str, *, root: Path | str | None = None) -> Dataset:
             f"dataset {name!r} takes no path, got {path!r}; write {name}, "
             f"and pass --data-root DIR or set RADII_DATA for the folder of published data sets"
         )
-    if split is not None and split not in splits:
-        hint = f" If it belongs to the path, add @{splits[0]}." if path else ""
+    if split not in splits:
+        hint = f" If it belongs to the path, add @{meant}." if path else ""
         raise UnknownNameError(
             f"dataset {name!r} has no split {split!r}; known: {', '.join(splits)}."
             + (did_you_mean(split, splits) or hint)
         )
-    split = split or splits[0]
     if path and getattr(reader_class, "positional", None):
         reader = DATASETS.build(f"{name}:{path}")  # further parameters may follow the path
     else:

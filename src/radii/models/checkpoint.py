@@ -61,7 +61,9 @@ def save_base(directory: str | Path, module: nn.Module, description: Mapping[str
                 f"the weights of a base classifier must be float32, got {value.dtype} under "
                 f"{name!r}; save module.float()"
             )
-    state = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
+    state = {  # none may share memory with another, as tied weights do
+        name: value.cpu().contiguous().clone() for name, value in module.state_dict().items()
+    }
     text = json.dumps({**description, "sha256": weights_sha256(module)}, indent=2, allow_nan=False)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,13 @@ class Consistency(CopiesObjective):
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
         if not isinstance(self.over, CopiesObjective):
             raise TypeError(f"over must be an objective of noisy copies, got {self.over!r}")
-        self._check(getattr(self.over, "draws", 2))
+        if self.num_copies is not None:
+            self._check(self.num_copies)
+
+    @property
+    def num_copies(self) -> int | None:
+        """See `CopiesObjective.num_copies`."""
+        return self.over.num_copies
 
     def at(self, epoch: int) -> Consistency:
         """The same terms over what `over` is in that epoch; see `Objective.at`."""

@@ -21,6 +21,11 @@ class CopiesObjective(Objective):
     its own.
     """
 
+    @property
+    def num_copies(self) -> int | None:
+        """Copies of each input; None where that is not known before they are made."""
+        return None
+
     def at(self, epoch: int) -> CopiesObjective:
         """See `Objective.at`."""
         return self

@@ -33,6 +33,11 @@ class GaussianAugmentation(CopiesObjective):
     def __post_init__(self) -> None:
         check_draws(self.draws)
 
+    @property
+    def num_copies(self) -> int:
+        """See `CopiesObjective.num_copies`."""
+        return self.draws
+
     def copies(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
     ) -> Tensor:

@@ -84,6 +84,11 @@ class SmoothAdv(CopiesObjective):
         share = min(1.0, (epoch + 1) / self.warmup) if self.warmup else 1.0
         return self if share == 1 else replace(self, attack=self.attack.scaled(share))
 
+    @property
+    def num_copies(self) -> int:
+        """See `CopiesObjective.num_copies`."""
+        return self.draws if self.train_on == "all" else 1
+
     def copies(
         self, smoothed: SmoothedClassifier, x: Tensor, y: Tensor, *, generator: torch.Generator
     ) -> Tensor:

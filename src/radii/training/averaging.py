@@ -29,9 +29,9 @@ class Average:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self._decay = decay
         # The tensors of a state dict are the module's own, which are only ever changed in place.
-        pairs = list(
-            zip(self.module.state_dict().values(), module.state_dict().values(), strict=True)
-        )
+        both = zip(self.module.state_dict().values(), module.state_dict().values(), strict=True)
+        # Those that are tied, and so at the same place, once.
+        pairs = {(now.data_ptr(), now.shape): (average, now) for average, now in both}.values()
         self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
         self._others = [pair for pair in pairs if not pair[0].is_floating_point()]
 

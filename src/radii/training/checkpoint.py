@@ -91,11 +91,12 @@ class Checkpoint:
                 f"{str(directory)!r} holds a training run; "
                 f"resume it with --resume, or train into another --out."
             )
-        for key, here in spec.items():
-            if self.spec.get(key) != here:
+        for key in dict.fromkeys((*spec, *self.spec)):
+            there, here = self.spec.get(key), spec.get(key)
+            if there != here:
                 raise TrainingError(
-                    f"{str(directory)!r} holds a training run with {key} "
-                    f"{self.spec.get(key)!r}, not {here!r}; train into another --out."
+                    f"{str(directory)!r} holds a training run with {key} {there!r}, not {here!r}; "
+                    f"train into another --out."
                 )
 
 

@@ -8,7 +8,7 @@ import shutil
 from torch import nn
 
 from radii.errors import TrainingError
-from radii.models import worth_compiling
+from radii.models import DenoisedClassifier, worth_compiling
 from radii.training.plan import TrainingPlan
 from radii.training.validation import in_evaluation
 
@@ -41,4 +41,11 @@ def compile_if_wanted(
             "compilation for the CPU needs a C++ compiler, and g++ is not installed; "
             "install it, or train with --compile off."
         )
-    module.compile()  # static for the first batch, dynamic for batches of other sizes
+    for part in _called(module):
+        part.compile()  # static for the first batch, dynamic for batches of other sizes
+
+
+def _called(module: nn.Module) -> list[nn.Module]:
+    """What objectives call: the module, or both parts of a denoised classifier."""
+    denoised = [part for part in module.modules() if isinstance(part, DenoisedClassifier)]
+    return [part for each in denoised for part in (each.denoiser, each.base)] or [module]

@@ -144,7 +144,12 @@ def _misfit(
 
 
 def moments(dataset: Dataset) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel.
+    """Mean and standard deviation to normalise each channel with.
+
+    The noise is as large in every channel, so a channel that hardly varies is not scaled up by
+    much: the least to divide by is a tenth of the standard deviation within channels. Where inputs
+    are no pictures `(channels, height, width)`, but vectors for example, all features are divided
+    by that deviation itself.
 
     Over at most 10,000 examples, spread over the data set, and fewer where inputs are larger than
     100 x 100 in colour: about 1,000 of imagenet.
@@ -163,4 +168,6 @@ def moments(dataset: Dataset) -> tuple[list[float], list[float]]:
     mean = (weights * torch.stack(means)).sum(0) / weights.sum()
     squares = torch.stack(variances) + (torch.stack(means) - mean) ** 2
     variance = (weights * squares).sum(0) / (weights.sum() - 1)
-    return mean.tolist(), variance.sqrt().clamp(min=1e-3).tolist()
+    common = variance.mean().sqrt()
+    std = variance.sqrt() if len(dataset.input_shape) == 3 else common.expand_as(variance)
+    return mean.tolist(), std.clamp(min=max(1e-3, 0.1 * float(common))).tolist()

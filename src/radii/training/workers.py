@@ -52,18 +52,23 @@ class Workers:
 
     @torch.no_grad()
     def add_gradients(self, weights: Sequence[nn.Parameter]) -> None:
-        """Puts the sum over all processes into each gradient, in one message."""
+        """Puts the sum over all processes into each gradient, in one message.
+
+        A weight without a gradient in any of them stays without one, so that no optimiser moves it.
+        """
         if self.count == 1:
             return
-        for weight in weights:
-            if weight.grad is None:  # of a process without a part of a last, small batch
-                weight.grad = torch.zeros_like(weight)
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        whole = torch.cat([gradient.flatten() for gradient in gradients])
+        weights = [weight for weight in weights if weight.requires_grad]
+        has = torch.tensor([float(w.grad is not None) for w in weights], device=weights[0].device)
+        gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+        whole = torch.cat([*(gradient.flatten() for gradient in gradients), has])
         distributed.all_reduce(whole)
-        sums = torch.split(whole, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, sums, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        *sums, have = torch.split(whole, [*(w.numel() for w in weights), len(weights)])
+        for at, (weight, part) in enumerate(zip(weights, sums, strict=True)):
+            if weight.grad is not None:
+                weight.grad.copy_(part.view_as(weight))
+            elif have[at] > 0:  # in a process without a part of a last, small batch
+                weight.grad = part.view_as(weight).clone()
 
     @torch.no_grad()
     def average_statistics(self, module: nn.Module) -> None:

@@ -128,7 +128,7 @@ def test_seed_and_seeds_replace_each_other(tmp_path):
         settings_of(path, {"seed": 1, "seeds": "1,2"})
 
 
-@pytest.mark.parametrize("seeds", ["", "a,b", "1,1", [], [1.5, "x"], 3])
+@pytest.mark.parametrize("seeds", ["", "a,b", "1,1", [], [1.5, "x"], [0.5, 1.9], 3])
 def test_seeds_that_are_none_are_refused(seeds):
     with pytest.raises(ValueError, match="seeds must be"):
         seeds_of({"seeds": seeds})

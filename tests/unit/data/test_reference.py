@@ -64,3 +64,23 @@ def test_paths_may_start_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     np.savez(tmp_path / "d.npz", x=pixels(2, 2), y=[0, 1])
     assert load(f"npz:~{os.sep}d.npz").reference == f"npz:~{os.sep}d.npz@test"
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a@b/c.npz", "a@home"])
+def test_a_split_that_is_meant_is_taken_where_none_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        x, y = pixels(5, 2), [0, 1, 0, 1, 0]
+        np.savez(file, x_train=x[:3], y_train=y[:3], x_test=x[3:], y_test=y[3:])
+    named = "" if name != "a@home" else "@train"  # a last @ is always of the grammar
+    assert len(load(f"npz:{path}{named}", split="train")) == 3
+    assert len(load(f"npz:{path}@test", split="train")) == 2
+    assert load(f"npz:{path}{named}", split="train").reference == f"npz:{path}@train"
+
+
+def test_what_is_meant_is_said_where_a_path_was_taken_for_a_split():
+    with pytest.raises(UnknownNameError, match="If it belongs to the path, add @train"):
+        load("folder:me@home", split="train")
+    with pytest.raises(UnknownNameError, match="no split 'all'"):
+        load("mnist5k", split="all")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -123,6 +123,16 @@ class Undeclared(CopiesObjective):
 
     def copies(self, smoothed, x, y, *, generator):
         return x.clone()
+
+
+def test_one_copy_is_refused_when_it_is_made():
+    one = SmoothAdv(PGDL2(epsilon=1.0, steps=3), draws=4, train_on="one")
+    for over in (GaussianAugmentation(1), one):
+        with pytest.raises(ValueError, match="over must make at least 2 noisy copies"):
+            Consistency(over=over)
+    assert Consistency(over=replace(one, train_on="all")).num_copies == 4
+    assert Consistency(over=Consistency(over=GaussianAugmentation(3))).num_copies == 3
+    assert Consistency(over=Undeclared()).num_copies is None  # found out with the first batch
 
 
 def test_what_it_is_over_changes_by_epoch():

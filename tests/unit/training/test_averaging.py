@@ -28,3 +28,15 @@ def test_it_is_the_moving_average_of_weights_and_statistics():
     assert not average.module.training
     assert module.training
     assert not any(parameter.requires_grad for parameter in average.module.parameters())
+
+
+def test_tied_weights_are_averaged_once():
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    module[1].weight = module[0].weight
+    before = module[0].weight.detach().clone()
+    average = Average(module, 0.9)
+    with torch.no_grad():
+        module[0].weight += 1.0
+    average.update(1_000)
+    for layer in average.module:
+        torch.testing.assert_close(layer.weight, before + 0.1)

@@ -104,3 +104,14 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path):
     Checkpoint({}, [], state(4).tensors()).save(tmp_path)
     with pytest.raises(TrainingError, match=r"of shape \(5, 4\)"):
         state(5).restore(Checkpoint.load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [({"lr": 1}, {"lr": 2}), ({}, {"lr": 2}), ({"lr": 2, "unlabelled": {"weight": 1}}, {"lr": 2})],
+    ids=["other", "more", "less"],
+)
+def test_a_run_of_another_spec_is_not_gone_on_with(tmp_path, there, here):
+    with pytest.raises(TrainingError, match=r"holds a training run with (lr|unlabelled) .*, not "):
+        Checkpoint(there, [], {}).check(here, tmp_path, resume=True)
+    Checkpoint(there, [], {}).check(there, tmp_path, resume=True)

@@ -207,6 +207,29 @@ def test_moments_of_large_data_are_those_of_a_part(tmp_path, monkeypatch):
     assert moments(dataset)[0] == pytest.approx(ends.mean(1).tolist())
 
 
+def test_features_of_vectors_share_a_deviation():
+    x = np.random.default_rng(0).normal(3.0, 0.5, (200, 6)).astype(np.float32)
+    x[:, 0] = 1.0  # constant: the noise in it must not be blown up
+    mean, std = moments(ArrayDataset(x, np.arange(200) % 2, ("a", "b"), "toy@train"))
+    assert mean == pytest.approx(x.astype(np.float64).mean(0).tolist())
+    expected = np.sqrt(x.astype(np.float64).var(0, ddof=1).mean())
+    assert std == pytest.approx([expected] * 6)
+
+
+def test_a_channel_that_hardly_varies_is_not_blown_up():
+    x = np.random.default_rng(0).normal(0.5, 0.2, (50, 4, 5, 5)).astype(np.float32)
+    x[:, 3] = 1.0
+    _, std = moments(ArrayDataset(x, np.arange(50) % 2, ("a", "b"), "toy@train"))
+    own = x[:, :3].astype(np.float64).std((0, 2, 3), ddof=1)
+    assert std[:3] == pytest.approx(own.tolist())
+    assert std[3] == pytest.approx(0.1 * np.sqrt((own**2).sum() / 4))
+
+
+def test_inputs_that_are_all_the_same_can_be_normalised():
+    data = ArrayDataset(np.ones((4, 3), np.float32), np.arange(4) % 2, ("a", "b"), "toy@train")
+    assert moments(data) == ([1.0] * 3, [1e-3] * 3)
+
+
 def test_examples_held_out_must_fit_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("radii.training.validation._IN_MEMORY_BYTES", 3 * 3 * 32 * 32 * 4)
     with pytest.raises(TrainingError, match="validate must be at most 3 for inputs as large"):

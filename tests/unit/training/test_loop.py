@@ -12,12 +12,16 @@ from radii.models import (
     ARCHITECTURES,
     MLP,
     Architecture,
+    Denoised,
+    DnCNN,
     ResNet20,
+    initialise,
     load_base,
     weights_sha256,
 )
 from radii.noise import Gaussian
 from radii.training import AdamW, Cosine, OneCycle, Step, TrainingPlan
+from radii.training.compiling import compile_if_wanted
 from radii.training.loop import Training
 from tests.unit.training.toys import (
     InterruptedTraining,
@@ -261,6 +265,15 @@ def test_compiled_layers_are_trained_to_the_same_weights(tmp_path, monkeypatch):
     ]
     for a, b in zip(plain.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_both_parts_of_a_denoised_classifier_are_compiled(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
+    architecture = Denoised(DnCNN(depth=3, width=4), MLP(hidden=4, depth=1))
+    module = initialise(architecture, (1, 6, 6), 2, seed=0)
+    compile_if_wanted(module, TrainingPlan(epochs=1, compile="on"), (1, 6, 6), 10)
+    assert compiled == [module.body.denoiser, module.body.base]
 
 
 def test_a_missing_compiler_is_named(tmp_path, monkeypatch):
