@@ -139,15 +139,23 @@ def worst_cases(certificate: Certificate, factor: float) -> list[tuple[str, list
     """
     noise = certificate.noise
     assert isinstance(noise, AdditiveNoise)
-    found = []
+    levels = []
     for pA, pB in LEVELS:
         radius = float(certificate.radius(ClassBounds(np.array(pA), np.array(pB))))
         assert math.isfinite(radius), f"radius {radius} at pA={pA}, pB={pB}"
         if radius > 0:
-            shifts = directions(certificate.norm, factor * radius)
-            cases = [worst_case(noise, delta, pA, pB) for delta in shifts]
-            found.append((f"{factor} x {radius} at pA={pA}, pB={pB}", cases))
-    return found
+            levels.append((pA, pB, radius, directions(certificate.norm, factor * radius)))
+    if not levels:
+        return []
+    shifts = [delta for *_, deltas in levels for delta in deltas]
+    ratios = iter(likelihood_ratios(noise, shifts))
+    return [
+        (
+            f"{factor} x {radius} at pA={pA}, pB={pB}",
+            [worst_answer(next(ratios), pA, pB) for _ in deltas],
+        )
+        for pA, pB, radius, deltas in levels
+    ]
 
 
 def assert_no_flip(certificate: Certificate) -> None:

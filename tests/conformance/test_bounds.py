@@ -55,13 +55,18 @@ def assert_covers(bound: Bound, n: int, alpha: float) -> None:
         assert error[worst] <= alpha * (1 + 1e-12), f"{name} errs {error[worst]} at p={p[worst]}"
 
 
-def error_at_some_time(bound: Bound, n: int, alpha: float, p: float) -> float:
-    """The probability that the lower bound is above p after 1, or 2, or ... or n draws, exactly."""
-    alive, error = np.ones(1), 0.0
+def errors_at_some_time(bound: Bound, n: int, alpha: float, p: FloatArray) -> FloatArray:
+    """For each p, the probability that the lower bound is above it after 1, or 2, or ... n draws.
+
+    Exactly, by the recursion over the counts that have not erred so far.
+    """
+    p = p[:, None]
+    alive, error = np.ones((len(p), 1)), np.zeros(len(p))
     for draws in range(1, n + 1):
-        alive = np.append(alive * (1 - p), 0) + np.append(0, alive * p)
+        failed, succeeded = alive * (1 - p), alive * p
+        alive = np.pad(failed, ((0, 0), (0, 1))) + np.pad(succeeded, ((0, 0), (1, 0)))
         wrong = bound.lower(np.arange(draws + 1), draws, alpha) > p
-        error += float(alive[wrong].sum())
+        error += np.where(wrong, alive, 0).sum(1)
         alive[wrong] = 0
     return error
 
@@ -76,12 +81,12 @@ def test_exact_coverage(bound: Bound, alpha: float, n: int) -> None:
 @pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
 @each_alpha
 def test_exact_coverage_at_every_stopping_time(bound: Bound, alpha: float) -> None:
-    for p in critical(bound.lower(np.arange(61), 60, alpha))[::7]:
-        assert error_at_some_time(bound, 60, alpha, float(p)) <= alpha * (1 + 1e-12)
+    p = critical(bound.lower(np.arange(61), 60, alpha))
+    assert errors_at_some_time(bound, 60, alpha, p).max() <= alpha * (1 + 1e-12)
 
 
 def test_the_recursion_catches_a_bound_for_a_fixed_n() -> None:
-    assert error_at_some_time(ClopperPearson(), 60, 0.05, 0.7) > 0.1
+    assert errors_at_some_time(ClopperPearson(), 60, 0.05, np.array([0.7])) > 0.1
 
 
 def fewest_above(bound: Bound, n: int, alpha: float, p: float) -> IntArray:
@@ -96,7 +101,7 @@ def fewest_above(bound: Bound, n: int, alpha: float, p: float) -> IntArray:
 
 
 def long_error_at_some_time(bound: Bound, n: int, alpha: float, p: float) -> float:
-    """`error_at_some_time` for a bound that does not fall when its count rises, fast in n.
+    """One of `errors_at_some_time` for a bound that does not fall when its count rises, fast in n.
 
     Counts that are too small to matter are dropped as if all of them ended in an error.
     """
@@ -123,11 +128,9 @@ def just_below_its_bounds(bound: Bound, n: int, alpha: float) -> list[float]:
 @each_alpha
 @pytest.mark.parametrize("bound", ANYTIME, ids=BOUNDS.spec_of)
 def test_both_recursions_agree(bound: Bound, alpha: float) -> None:
-    for p in (0.3, 0.9, 0.97):
-        short, long = (
-            f(bound, 60, alpha, p) for f in (error_at_some_time, long_error_at_some_time)
-        )
-        assert long == pytest.approx(short, rel=1e-12, abs=1e-24)
+    p = np.array([0.3, 0.9, 0.97])
+    long = [long_error_at_some_time(bound, 60, alpha, each) for each in p.tolist()]
+    assert long == pytest.approx(errors_at_some_time(bound, 60, alpha, p), rel=1e-12, abs=1e-24)
 
 
 @pytest.mark.parametrize("n", [600, pytest.param(20_000, marks=pytest.mark.slow)])

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats  # noqa: TID251 an independent reference
 
 from radii.bounds import BOUNDS, ClopperPearson, EmpiricalBernstein, MulticlassClopperPearson
-from radii.records import Counts
+from radii.records import Counts, FloatArray
 
 
 def test_each_class_spends_its_share_of_alpha() -> None:
@@ -46,10 +46,10 @@ def test_which_is_better_depends_on_how_the_rest_is_spread() -> None:
     assert gaps["multiclass_clopper_pearson", rival] < gaps["clopper_pearson", rival]
 
 
-def multinomial(votes: npt.NDArray[np.int64], p: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """`(rows,)` probabilities of `(rows, classes)` votes."""
+def multinomial(votes: npt.NDArray[np.int64], p: FloatArray) -> FloatArray:
+    """`(laws, rows)` probabilities of `(rows, classes)` votes under `(laws, classes)`."""
     ways = [math.factorial(int(row.sum())) // math.prod(map(math.factorial, row)) for row in votes]
-    chances: npt.NDArray[np.float64] = np.array(ways) * np.prod(np.array(p) ** votes, axis=1)
+    chances: FloatArray = np.array(ways) * np.prod(p[:, None] ** votes, axis=-1)
     return chances
 
 
@@ -59,15 +59,15 @@ def test_they_hold_together_with_probability_1_minus_alpha(name: str, alpha: flo
     n, steps = 25, 20
     votes = np.array([(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)])
     top = np.zeros(len(votes), dtype=np.int64)
+    shares = product(range(steps + 1), repeat=2)
+    p = np.array([(a, b, steps - a - b) for a, b in shares if a + b <= steps]) / steps
+    chances = multinomial(votes, p)
     for example in BOUNDS[name].examples:
         bound = BOUNDS.build({"name": name, **example})
         bounds = bound.class_bounds(Counts(votes), top, alpha)
-        worst = 0.0
-        for a, b in product(range(steps + 1), repeat=2):
-            if a + b <= steps:
-                p = (a / steps, b / steps, (steps - a - b) / steps)
-                wrong = (bounds.pA_lower > p[0]) | (bounds.pB_upper < max(p[1:]) - 1e-15)
-                worst = max(worst, float(multinomial(votes, p)[wrong].sum()))
+        rival = p[:, 1:].max(1, keepdims=True)
+        wrong = (bounds.pA_lower > p[:, :1]) | (bounds.pB_upper < rival - 1e-15)
+        worst = float((chances * wrong).sum(1).max())
         assert worst <= alpha * (1 + 1e-12)
         # Bounds for any n spend little of alpha at one, and the last term of EmpiricalBernstein
         # leaves little of 25 votes.
