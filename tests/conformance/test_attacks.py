@@ -347,12 +347,14 @@ def test_no_gradient_no_nan(attack: Attack) -> None:
 def test_bounds_of_a_coordinate_are_kept(attack: Any) -> None:
     x, y = batch()
     x = x.sigmoid()
+    for low, high in ((0.0, 1.0), (0.1, 0.9)):  # the latter are no floats
+        inside = x.clamp(low, high)
+        bounded = changed(attack, low=low, high=high)
+        found = bounded.perturb(Plane(), inside, y, generator=start())
+        assert torch.equal(found, found.clamp(low, high))
+        if attack.epsilon is not None:
+            assert float(norms(attack, found - inside).max()) <= attack.epsilon * (1 + 1e-5)
     bounded = changed(attack, low=0.0, high=1.0)
-    found = bounded.perturb(Plane(), x, y, generator=start())
-    assert 0 <= float(found.min())
-    assert float(found.max()) <= 1 + 1e-6
-    if attack.epsilon is not None:
-        assert float(norms(attack, found - x).max()) <= attack.epsilon * (1 + 1e-5)
     with pytest.raises(ValueError, match=r"x must be in \[0, 1\], got values from -1 to"):
         bounded.perturb(Plane(), torch.cat([x[:-1], x[:1] * 0 - 1]), y, generator=start())
 

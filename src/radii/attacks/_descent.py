@@ -21,6 +21,7 @@ from radii.attacks.base import (
     check_share,
     check_steps,
     into_box,
+    perturbed,
     scores_and_gradient,
 )
 
@@ -110,7 +111,7 @@ class ProjectedGradientDescent(BallAttack):
                     worst.see(delta, model(x + delta))
         queries = self.restarts * (self.steps + compares)
         found = worst.delta if compares else delta
-        return Found(x + found, torch.full_like(y, queries))
+        return Found(perturbed(x, found, self.low, self.high), torch.full_like(y, queries))
 
     def scaled(self, share: float) -> Self:
         """Radius and length of a step, times `share`; see `Attack.scaled`."""

@@ -21,6 +21,7 @@ from radii.attacks.base import (
     check_numbers,
     check_share,
     into_box,
+    perturbed,
     scores_and_gradient,
 )
 from radii.attacks.ddn import DDN
@@ -95,7 +96,8 @@ class Auto(Attack):
         x = x.detach()
         worst = Worst(model, y)
         tenth = self.budget // 10
-        base = getattr(model, "base", None)
+        # Of a soft classifier; a user's network may call anything by that name.
+        base = getattr(model, "base", None) if hasattr(model, "attack_loss") else None
         if callable(base):
             second = self._descent(_BASE_STEPS).perturb(base, x, y, generator=generator) - x
         else:
@@ -113,7 +115,7 @@ class Auto(Attack):
             spent += tenth
         passes += self._climb(model, x, y, torch.zeros_like(x), self.budget - spent, worst)
         return Found(
-            x + worst.delta,
+            perturbed(x, worst.delta, self.low, self.high),
             torch.full_like(y, passes),
             {"base_queries": torch.full_like(y, _BASE_STEPS * callable(base)).to(x.dtype)},
         )

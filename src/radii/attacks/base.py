@@ -210,6 +210,11 @@ def into_box(delta: Tensor, x: Tensor, low: float | None, high: float | None) ->
     return delta if low is None else (x + delta).clamp(low, high) - x
 
 
+def perturbed(x: Tensor, delta: Tensor, low: float | None, high: float | None) -> Tensor:
+    """`x + delta`, which after rounding lies between `low` and `high`, too."""
+    return x + delta if low is None else (x + delta).clamp(low, high)
+
+
 def check_numbers(**values: float | None) -> None:
     """Refuses what is not positive and finite; None passes."""
     for name, value in values.items():

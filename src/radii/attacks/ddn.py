@@ -24,6 +24,7 @@ from radii.attacks.base import (
     into_box,
     into_l2_ball,
     normalised,
+    perturbed,
     row_norms,
     scores_and_gradient,
     uniform_in_l2_ball,
@@ -115,7 +116,7 @@ class DDN(Attack):
             found, smallest = self._descend(model, x, y, delta, found, smallest)
         found = found if self.epsilon is None else into_l2_ball(found, self.epsilon)
         queries = self.restarts * self.steps + self.random_start
-        return Found(x + found, torch.full_like(y, queries))
+        return Found(perturbed(x, found, self.low, self.high), torch.full_like(y, queries))
 
     def _descend(
         self, model: Model, x: Tensor, y: Tensor, delta: Tensor, found: Tensor, smallest: Tensor

@@ -22,6 +22,7 @@ from radii.attacks.base import (
     into_box,
     into_l2_ball,
     normalised,
+    perturbed,
 )
 from radii.errors import BaseClassifierError
 from radii.records import Norm
@@ -124,7 +125,7 @@ class Stein(Attack):
             delta = into_l2_ball(moved, self.epsilon)
         _, _, probability = self.gradient(model, x + delta, y, generator=generator)
         return Found(
-            x + delta,
+            perturbed(x, delta, self.low, self.high),
             torch.full_like(y, (self.steps + 1) * self.draws),
             {"gradient_variance": variance, "label_probability": probability},
         )

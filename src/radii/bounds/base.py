@@ -11,6 +11,9 @@ import numpy as np
 from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
 from radii.registry import Registry
 
+# Below some 1e-250 SciPy's distribution functions are 0 where what they stand for is not.
+_LEAST_ALPHA = 1e-240
+
 
 class Bound(ABC):
     """A confidence bound on a success probability p, and on the class probabilities pA and pB.
@@ -89,6 +92,8 @@ def check(k: IntArray, n: IntArray | int, alpha: float) -> tuple[IntArray, IntAr
     """`k` and `n` as int64 arrays of one shape, or a `ValueError` that says which one is off."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}")
+    if alpha < _LEAST_ALPHA:
+        raise ValueError(f"alpha must be at least {_LEAST_ALPHA:g}, got {alpha!r}")
     return check_counts(k, n)
 
 

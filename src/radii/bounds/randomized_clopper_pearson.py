@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
 from radii.bounds.base import BOUNDS, check, hard
-from radii.bounds.clopper_pearson import ClopperPearson
+from radii.bounds.clopper_pearson import ClopperPearson, margin
 from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
 
 Side = Literal["lower", "upper"]
 
-_MARGIN = 2.0**-40  # that of Clopper-Pearson: the same functions, at the same arguments
+_FROM_ONE = 2.0**-40  # least distance of a bound from a certainty that it does not have
 _ENOUGH = 2.0**-44  # of log p; the step after such a one is far smaller
 _STEPS = 100  # four are used on average, and 19 were the most of 4,000 roots
 
@@ -40,8 +40,8 @@ class RandomizedClopperPearson(ClopperPearson):
     Without a tie, u = 1 is taken, which holds as Clopper-Pearson does. The gain is an average over
     u. With unanimous votes and a small u the bound is almost 1, and `u <= alpha` rejects every p.
     To stay finite, `lower` is at most `1 - 2^-40` and `upper` at least 2^-40, which makes it safer
-    for p beyond these only. Both sides are moved outwards by a share of 2^-40, more than the error
-    of the functions behind them.
+    for p beyond these only. Both sides are moved outwards as those of Clopper-Pearson are, for the
+    functions behind them are the same.
 
     Reference:
         Stevens 1950, Biometrika 37, "Fiducial limits of the parameter of a discontinuous
@@ -74,7 +74,7 @@ class RandomizedClopperPearson(ClopperPearson):
         p = np.where(k == n, np.exp(_log_all(u, alpha) / n), -np.expm1(_log_none(u, alpha) / n))
         inside = (k > 0) & (k < n)
         p[inside] = _root("lower", k[inside], n[inside], alpha, u[inside])
-        return np.asarray(p * (1 - _MARGIN))
+        return np.asarray(p * (1 - margin(n)))
 
     def upper(
         self, k: IntArray, n: IntArray | int, alpha: float, tie: FloatArray | None = None
@@ -86,7 +86,7 @@ class RandomizedClopperPearson(ClopperPearson):
         p = np.where(k == 0, -np.expm1(_log_all(u, alpha) / n), np.exp(_log_none(u, alpha) / n))
         inside = (k > 0) & (k < n)
         p[inside] = _root("upper", k[inside], n[inside], alpha, u[inside])
-        return np.asarray(np.clip(p * (1 + _MARGIN), _MARGIN, 1.0))
+        return np.asarray(np.clip(p * (1 + margin(n)), _FROM_ONE, 1.0))
 
     def class_bounds(self, votes: Counts | SoftVotes, top: IntArray, alpha: float) -> ClassBounds:
         """Bounds on pA and pB that hold together; see `Bound.class_bounds`. Uses `votes.tie`."""
@@ -131,8 +131,8 @@ def _root(side: Side, k: IntArray, n: IntArray, alpha: float, u: FloatArray) -> 
     else:  # u P(K <= k) + (1 - u) P(K < k)
         a, sign, first, last = k + 1, -1, bound(k, n, alpha), bound(k - 1, n, alpha)
     at = np.log(first), np.log(last)
-    low = np.minimum(*at) - 4 * _MARGIN
-    high = np.minimum(np.maximum(*at) + 4 * _MARGIN, 0.0)
+    low = np.minimum(*at) - 4 * margin(n)
+    high = np.minimum(np.maximum(*at) + 4 * margin(n), 0.0)
     x, settled = u * at[0] + (1 - u) * at[1], np.zeros(k.shape, dtype=bool)
     for _ in range(_STEPS):
         p = np.exp(x)

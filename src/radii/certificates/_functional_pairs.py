@@ -25,6 +25,8 @@ _TINY = 1e-19  # least mass of a point of a curve
 _NEAR_ONE = 1e-8  # least distance of its masses from 1, so that they keep their digits
 _STRAIGHT = 1e-3  # difference of ratios, over z, below which a curve is nearly straight
 _INNER, _OUTER, _ACROSS = 64, 128, 256  # size of the table
+_HALVINGS = 6  # of a radius below the least shift that is not confirmed
+_QUADRATURE = 1e-10  # more than the error of what a set keeps
 _NOTHING = -1e3  # log of a radius where no curve is known
 _BLOCK = 16  # lines and steps that share a margin
 
@@ -82,6 +84,8 @@ class PairTable:
 def pair_radius(law: ShiftLaw, rest: FloatArray, pB: FloatArray) -> FloatArray:
     """The largest r with `T_r(rest) + T_r(pB) > 1`, erring low; 0 where one is within 1e-8 of 1.
 
+    It is 0, too, where it is so small that the table does not know it, and could not be confirmed.
+
     This holds where, for any level v, `T_r(rest) > v` and `T_r(pB) >= 1 - v`. The first is read off
     the table at `y = Q(v)`, the second at `-y`. One falls with v, the other rises, and v is taken
     where they cross.
@@ -95,7 +99,26 @@ def pair_radius(law: ShiftLaw, rest: FloatArray, pB: FloatArray) -> FloatArray:
         return table.radius(-x1 - y, y), table.radius(y - x2, -y)
 
     y = bisect(lambda y: np.greater(*both(y)), low, high, steps=45)
-    return np.where(known, np.maximum(np.minimum(*both(y)), 0), 0.0)
+    r = np.where(known, np.maximum(np.minimum(*both(y)), 0), 0.0)
+    return _checked(law, r, rest, pB)
+
+
+def _checked(law: ShiftLaw, r: FloatArray, rest: FloatArray, pB: FloatArray) -> FloatArray:
+    """`r`, and less of it below the first shift of the table where the quadrature denies it.
+
+    There ln r is continued by a power law, and with a pole near dim the true one is another. Such
+    r are halved until they are confirmed, and 0 if they never are.
+    """
+    checked, rest, pB = np.array(r), *(np.broadcast_to(p, r.shape) for p in (rest, pB))
+    open_ = np.flatnonzero((r > 0) & (r < 1.1 * _SHORTEST * largest_shift(law)))
+    for _ in range(_HALVINGS):
+        if not open_.size:
+            return checked
+        left = sum(kept(law, checked.flat[open_], p.flat[open_]) for p in (rest, pB)) - 1
+        open_ = open_[left <= _QUADRATURE]
+        checked.flat[open_] /= 2
+    checked.flat[open_] = 0
+    return checked
 
 
 @lru_cache(maxsize=64)

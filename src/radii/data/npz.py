@@ -115,6 +115,8 @@ def _numbered(labels: Sequence[npt.NDArray[Any]], path: str) -> tuple[str, ...]:
     if any(array.dtype.kind not in "iu" or array.size == 0 for array in labels):
         raise DataError(f"labels in {path!r} must be integers, and at least one")
     largest = max(int(array.max()) for array in labels)
+    if largest < 0:
+        raise DataError(f"labels in {path!r} must be at least 0, got {largest}")
     if largest >= _MOST_CLASSES:
         raise DataError(f"labels in {path!r} must be below {_MOST_CLASSES}, got {largest}")
     return tuple(str(number) for number in range(largest + 1))

@@ -27,22 +27,22 @@ def folded(module: nn.Module, x: Tensor) -> nn.Module:
         x: `(rows, *shape)`. Inputs to try it on, on the device of the module.
 
     Returns:
-        The copy; or the module itself where there is nothing to fold, where it cannot be copied,
-        or where the copy's scores are others.
+        The copy; or the module itself where there is nothing to fold, where it cannot be copied or
+        folded, or where the copy's scores are others.
     """
     if module.training or not any(isinstance(part, _NORMS) for part in module.modules()):
         return module
+    expected = module(x)
     try:
         twin = copy.deepcopy(module)
-    except (RuntimeError, TypeError):
+        for conv, norm in _pairs(twin, x):
+            layout = _layout(conv)
+            whole = fuse_conv_bn_eval(cast(Any, conv), cast(Any, norm))
+            _replace(twin, conv, whole.to(memory_format=layout))
+            _replace(twin, norm, nn.Identity())
+        scores = twin(x)
+    except Exception:  # parametrized weights, a forward that reads the norm, and what else there is
         return module
-    expected = module(x)
-    for conv, norm in _pairs(twin, x):
-        layout = _layout(conv)
-        whole = fuse_conv_bn_eval(cast(Any, conv), cast(Any, norm))
-        _replace(twin, conv, whole.to(memory_format=layout))
-        _replace(twin, norm, nn.Identity())
-    scores = twin(x)
     if not isinstance(scores, Tensor) or not scores.is_floating_point():
         return module
     parameter = next(twin.parameters(), scores)

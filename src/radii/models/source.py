@@ -55,18 +55,25 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look a class's module up here
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise BaseClassifierError(
-            f"{str(path)!r} cannot be run: {type(error).__name__}: {error}"
-        ) from error
+        raise BaseClassifierError(f"{str(path)!r} cannot be run: {_why(error)}") from error
     return module
 
 
 def _import_package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BaseClassifierError(
-            f"the Python module {name!r} cannot be imported: {type(error).__name__}: {error}"
+            f"the Python module {name!r} cannot be imported: {_why(error)}"
         ) from error
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return (
+            "it ends Python where it is imported; put what it does as a script under "
+            "`if __name__ == '__main__':`"
+        )
+    return f"{type(error).__name__}: {error}"

@@ -49,11 +49,18 @@ def test_it_is_never_weaker_than_its_first_part_alone(norm):
     assert bool((found >= first).all())
 
 
+def margin(scores, y):
+    """The largest other score less that of the label."""
+    own = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, y[:, None], True)
+    return scores.masked_fill(own, -torch.inf).amax(1) - scores[own]
+
+
 class Plateau(nn.Module):
     """Flat around the inputs, wrong far along the first coordinate; its base shows the way."""
 
     def __init__(self, with_base):
         super().__init__()
+        self.attack_loss = margin  # as a soft classifier has one
         if with_base:
             self.base = nn.Linear(50, 2, bias=False)
             with torch.no_grad():
@@ -74,6 +81,20 @@ def test_it_starts_from_what_the_base_alone_shows(with_base):
     assert found.facts["base_queries"].tolist() == [20.0 * with_base] * 3
 
 
+def test_what_a_network_of_the_user_calls_its_base_is_not_asked():
+    class Backbone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.base, self.head = nn.Conv2d(1, 2, 3), nn.Linear(32, 2)
+
+        def forward(self, x):
+            return self.head(self.base(x).flatten(1))
+
+    x, y = torch.zeros(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64)
+    found = Auto(epsilon=1.0, budget=10).search(Backbone(), x, y, generator=start())
+    assert found.facts["base_queries"].tolist() == [0.0] * 3
+
+
 @each_norm
 @pytest.mark.parametrize("budget", [10, 37, 64])
 def test_it_spends_its_budget_and_a_pass_for_each_part(norm, budget):
@@ -89,6 +110,9 @@ def test_it_spends_its_budget_and_a_pass_for_each_part(norm, budget):
         def base(self, z):
             asked["base"] += 1
             return model(z)
+
+        def attack_loss(self, scores, y):
+            return margin(scores, y)
 
     found = Auto(epsilon=0.5, budget=budget, norm=norm).search(Counted(), x, y, generator=start())
     assert found.queries.tolist() == [asked["model"]] * 40

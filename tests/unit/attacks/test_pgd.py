@@ -134,7 +134,7 @@ def curved(x):
 
 
 def plain_loop(attack, x, y, direction, into_ball, first):
-    """What these attacks were before they had restarts: the same operations in the same order."""
+    """The same operations in the same order, without restarts."""
     delta = first
     length = attack.path * attack.epsilon / attack.steps if attack.step is None else attack.step
     for _ in range(attack.steps):
@@ -145,7 +145,7 @@ def plain_loop(attack, x, y, direction, into_ball, first):
         if attack.low is not None:
             moved = (x + moved).clamp(attack.low, attack.high) - x
         delta = into_ball(moved, attack.epsilon)
-    return x + delta
+    return x + delta if attack.low is None else (x + delta).clamp(attack.low, attack.high)
 
 
 def l2_ball(delta, epsilon):

@@ -5,16 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from scipy.special import betainc, betaincc
 
-from radii.bounds import ClopperPearson, clopper_pearson
+from radii.bounds import (
+    BOUNDS,
+    Bound,
+    ClopperPearson,
+    RandomizedClopperPearson,
+    clopper_pearson,
+)
 from radii.bounds.clopper_pearson import _bisected, _polished
 from tests.reference.high_precision import lower_tail, upper_tail
 from tests.reference.test_clopper_pearson import EXTREMES, points
 
 BOUND = ClopperPearson()
+BOTH = (ClopperPearson(), RandomizedClopperPearson())
 MARGIN = Fraction(1, 2**40)
 CASES = [each for each in points(11, 60) + EXTREMES if each[1] <= 20_000]
 
@@ -86,3 +94,32 @@ def test_bisection_against_closed_forms(alpha: float) -> None:
     np.testing.assert_allclose(
         1 - _bisected(betaincc, one, a, far), far ** (1 / a), rtol=5e-13, atol=2e-16
     )
+
+
+@pytest.mark.parametrize(
+    "bound", [ClopperPearson(), RandomizedClopperPearson()], ids=BOUNDS.spec_of
+)
+@pytest.mark.parametrize(
+    ("k", "n", "alpha"),
+    [(3, 10**9, 0.05), (1, 10**8, 0.3), (8, 10**9, 1e-6), (0, 10**11, 0.01), (20, 10**12, 1e-3)],
+)
+def test_many_draws_are_on_the_safe_side(bound: Bound, k: int, n: int, alpha: float) -> None:
+    """The margin of fewer draws was too small for the error of the functions behind it."""
+    with mpmath.workdps(50):
+        p = mpmath.mpf(float(bound.upper(np.array(k), n, alpha)))
+        terms = (mpmath.binomial(n, j) * p**j * (1 - p) ** (n - j) for j in range(k + 1))
+        assert mpmath.fsum(terms) < alpha
+    assert float(bound.lower(np.array(n - k), n, alpha)) <= 1 - float(p) + 2.0**-53
+
+
+@pytest.mark.parametrize("failures", [1, 5, 20])
+@pytest.mark.parametrize("n", [100, 1_000, 100_000, 1_000_000])
+def test_the_least_alpha_is_met(n: int, failures: int) -> None:
+    """SciPy's `betainc` is 0 for tails that are above 1e-300, so a smaller alpha is refused."""
+    for bound in BOTH:
+        lower = bound.lower(np.array(n - failures), n, 1e-240)
+        upper = bound.upper(np.array(failures), n, 1e-240)
+        assert abs(1 - lower - upper) < 2.0**-39  # one statement; `upper` does not underflow
+        for smaller in (1e-241, 1e-300):
+            with pytest.raises(ValueError, match="alpha must be at least 1e-240"):
+                bound.lower(np.array(n - failures), n, smaller)

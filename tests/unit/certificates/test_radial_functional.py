@@ -144,6 +144,27 @@ def test_small_radii_where_the_slope_has_no_limit() -> None:
     assert np.all(kept(law, radius, 1 - pA) + kept(law, radius, pB) > 1)
 
 
+@pytest.mark.parametrize(
+    ("shape", "exponent", "pole", "dim"),
+    [
+        ("ball", 2.0, 8.9, 10),
+        ("ball", 2.0, 98.5, 100),
+        ("ball", 2.0, 3071.0, 3072),
+        ("polytope", 1.0, 98.99, 100),
+    ],
+)
+def test_near_a_tie_where_the_pole_is_near_dim(
+    shape: Any, exponent: float, pole: float, dim: int
+) -> None:
+    """These radii are below the first shift of the table, and no power law leads there."""
+    law, rng = RadialLaw(exponent, pole, dim, shape), np.random.default_rng(2)
+    pB = rng.uniform(0.005, 0.45, 30)
+    pA = pB * (1 + 10 ** rng.uniform(-6, -1.5, 30))
+    radius = functional_radius(law, ClassBounds(pA, pB))
+    assert np.all(radius > 0)
+    assert np.all(kept(law, radius, 1 - pA) + kept(law, radius, pB) > 1)
+
+
 def test_the_check_lowers_a_coarse_table(monkeypatch: pytest.MonkeyPatch) -> None:
     law, pA = RadialLaw(2.0, 3000.0, 3072, "ball"), np.linspace(0.9, 0.99999, 40)
     half, bounds = np.full(pA.shape, 0.5), ClassBounds.one_sided(pA)

@@ -99,6 +99,7 @@ def test_channels_last_is_refused_with_the_remedy(tmp_path, channels):
             "got images, labels, x, y",
         ),
         ({"x": pixels(4, 2), "y": Y / 2}, "labels in .* must be integers"),
+        ({"x": pixels(4, 2), "y": 0 * Y - 1}, "labels in .* must be at least 0, got -1"),
         ({"x": pixels(4, 2), "y": Y * 10**12}, "must be below 1000000, got 2000000000000"),
         ({"x": pixels(4, 2), "y": Y - 1}, r"label of example 0 must be in \[0, 2\), got -1"),
         ({"x": pixels(4, 2).astype(np.int64), "y": Y}, "must be uint8 or float, got int64"),

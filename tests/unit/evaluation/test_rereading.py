@@ -209,8 +209,10 @@ def test_what_cannot_be_read_again(tmp_path):
         reread(ledger, alpha=1.5)
     with pytest.raises(ValueError, match="exact bound"):
         reread(ledger, bound="exact")
-    with pytest.raises(PlanError, match="can never certify"):
+    with pytest.raises(PlanError, match="alpha must be at least 1e-240"):
         reread(ledger, alpha=1e-300)
+    with pytest.raises(PlanError, match="can never certify"):
+        reread(Ledger(write(tmp_path / "few", [row(0)], n=20, num_classes=3)), alpha=1e-9)
     shapeless = Ledger(write(tmp_path / "old", [row(0)], num_classes=3))
     with pytest.raises(ValueError, match="pass dim"):
         reread(shapeless, certificate="gaussian_linf")

@@ -82,3 +82,24 @@ def test_nothing_to_fold():
     assert folded(training, x) is training
     by_batch = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
     assert norms(folded(by_batch.eval(), x)) == 1
+
+
+class Reads(nn.Sequential):
+    """Looks at its batch norm in its own forward."""
+
+    def forward(self, x):
+        return super().forward(x) + 0 * self[1].running_var.sum()
+
+
+@pytest.mark.parametrize("kind", ["spectral", "weight", "reads"])
+def test_what_cannot_be_folded_is_left_as_it_is(kind):
+    conv = nn.Conv2d(1, 4, 3)
+    if kind != "reads":
+        parametrized = {
+            "spectral": nn.utils.parametrizations.spectral_norm,
+            "weight": nn.utils.parametrizations.weight_norm,
+        }
+        conv = parametrized[kind](conv)
+    rest = (conv, nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 3))
+    module = lively(Reads(*rest) if kind == "reads" else nn.Sequential(*rest))
+    assert folded(module, torch.rand(2, 1, 8, 8)) is module

@@ -107,3 +107,11 @@ def test_code_is_not_named_where_none_is_needed(file: Path, tmp_path: Path) -> N
     save_base(tmp_path / "le", module, {**told, "class_names": None, "mean": [0.0], "std": [1.0]})
     with pytest.raises(BaseClassifierError, match=r"is 'lenet' and not made by .*refer to"):
         load_base(f"{file}:Net@{tmp_path / 'le'}")
+
+
+@pytest.mark.parametrize("script", ["import sys; sys.exit(0)", "raise SystemExit('over')"])
+def test_a_file_that_ends_python_is_refused(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(f"def net():\n    return None\n\n{script}\n")
+    with pytest.raises(BaseClassifierError, match="put what it does as a script under"):
+        load_base(f"{path}:net")

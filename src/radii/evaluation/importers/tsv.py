@@ -193,13 +193,13 @@ def _column(table: Table, name: str, convert: Callable[[str], T]) -> list[T]:
     cells = table.columns[name]
     try:
         return [convert(cell) for cell in cells]
-    except ValueError:
+    except (ValueError, OverflowError):
         for cell, line in zip(cells, table.lines, strict=True):
             try:
                 convert(cell)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise DataError(
-                    f"{place(table.source, line)}: {name} must be {error}, got {cell!r}; "
+                    f"{place(table.source, line)}: {name} must be {error}, got {cell[:80]!r}; "
                     f"correct the log."
                 ) from None
         raise
@@ -239,7 +239,7 @@ def _seconds(cell: str) -> float:
     found = _TIME.fullmatch(cell)
     if found:
         days, hours, minutes, seconds = found.groups()
-        return 86400.0 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        return 86400 * float(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     if _NUMBER.fullmatch(cell) and 0 <= float(cell) < math.inf:
         return float(cell)
     raise ValueError("seconds, or hours, minutes and seconds as 0:00:02.5")

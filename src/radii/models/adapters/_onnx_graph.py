@@ -42,9 +42,10 @@ def checked_graph(path: Path) -> str:
     graphs = list(_graphs(model.graph))
     bodies = [*graphs, *(inner for body in model.functions for inner in _graphs(body))]
     own = {(function.domain, function.name) for function in model.functions}
+    constants = _constants(bodies, onnx)
     for body in bodies:
         for node in body.node:
-            _check(node, _constants(bodies, onnx), own, path)
+            _check(node, constants, own, path)
     digest = hashlib.sha256(content)
     for file in sorted(_files_of_weights(graphs)):
         digest.update(_beside(path, file).read_bytes())
