@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -100,10 +100,14 @@ class _Crew(Generic[S, R]):
         for number in range(len(self._waiting)):
             self._start(number)
 
-    def finished(self) -> list[R]:
-        """Waits until something ends, gives out new shards, and returns the results."""
+    def finished(self) -> Iterator[R]:
+        """Waits until something ends, gives out new shards, and yields the results.
+
+        Results come before errors, which end the map and would take them along.
+        """
         done, _ = wait([*self._starting, *self._working], return_when=FIRST_COMPLETED)
-        return [result for future in done for result in self._look_at(future)]
+        for future in sorted(done, key=lambda each: each.exception() is not None):
+            yield from self._look_at(future)
 
     def close(self) -> None:
         """Ends all workers: at once those that do something."""

@@ -91,8 +91,6 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: If a parameter or the data is wrong.
         """
-        if self.abstain not in ("raise", "top", "label"):
-            raise ValueError(f"abstain must be one of raise, top, label, got {self.abstain!r}")
         if self.copies < 1:
             raise ValueError(f"copies must be at least 1, got {self.copies!r}")
         x, y = _module("utils.validation").validate_data(self, X, y)
@@ -100,8 +98,7 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y must have at least 2 classes, got 1 class: {self.classes_[0]!r}")
-        if self.abstain == "label" and self.abstain_label in self.classes_.tolist():
-            raise ValueError(f"abstain_label must be no class, got {self.abstain_label!r}")
+        self._labels_with_abstention()
         noise = Gaussian(sigma=0.5) if self.noise is None else self.noise
         state = _module("utils").check_random_state(self.random_state)
         self.seed_ = int(state.randint(2**31 - 1))
@@ -123,22 +120,22 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         Raises:
             AbstainedError: If the smoothed classifier abstains and `abstain` is "raise".
             PlanError: If n draws could never give an answer at this alpha.
+            ValueError: If `abstain` or `abstain_label` was set wrongly after `fit`.
         """
+        _module("utils.validation").check_is_fitted(self)
+        answers = self._labels_with_abstention()
         results = self._predictions(X)
         codes = np.array([int(each.counts.top) for each in results], dtype=np.intp)
-        labels = self.classes_[codes]
         silent = np.array([each.prediction is None for each in results], dtype=bool)
-        if self.abstain == "top" or not silent.any():
-            return np.asarray(labels)
-        if self.abstain == "raise":
+        if self.abstain == "raise" and silent.any():
             raise AbstainedError(
                 f"{int(silent.sum())} of {len(silent)} inputs have no class that can be told from "
                 f"the next at n={self.n}, the first at position {int(silent.argmax())}: raise n, "
                 f"or take abstain='label'."
             )
-        replaced = labels.astype(np.result_type(labels, np.asarray(self.abstain_label)))
-        replaced[silent] = self.abstain_label
-        return np.asarray(replaced)
+        if self.abstain == "label":
+            codes[silent] = len(self.classes_)
+        return np.asarray(answers[codes])
 
     def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
         """`(inputs, classes)` shares of the votes: estimates, of which nothing is promised."""
@@ -166,6 +163,25 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         each = self.smoothed_.certify_each(inputs, plan, norm=norm, certificate=certificate)
         found = dict(each)
         return [found[index] for index in indices]
+
+    def _labels_with_abstention(self) -> Array:
+        """What `predict` may answer: the classes, and after them the label of an abstention."""
+        if self.abstain not in ("raise", "top", "label"):
+            raise ValueError(f"abstain must be one of raise, top, label, got {self.abstain!r}")
+        if self.abstain != "label":
+            return np.asarray(self.classes_)
+        label = self.abstain_label
+        if label in self.classes_.tolist():
+            raise ValueError(f"abstain_label must be no class, got {label!r}")
+        answers = np.append(self.classes_, np.asarray(label))
+        *classes, last = answers.tolist()
+        is_nan = last != last and label != label
+        if classes != self.classes_.tolist() or not (is_nan or last == label):
+            raise ValueError(
+                f"abstain_label must be a label like the classes ({self.classes_.dtype}) or None, "
+                f"got {label!r}"
+            )
+        return answers
 
     def _predictions(self, X: Any) -> list[Prediction]:  # noqa: N803
         inputs, indices = self._asked(X)

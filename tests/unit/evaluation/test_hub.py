@@ -188,6 +188,8 @@ def test_what_is_pushed_comes_back(directory, ledger, hub):
 
 def test_a_folder_needs_no_hub(directory):
     assert radii.from_pretrained(directory).num_classes == 3
+    with pytest.raises(BaseClassifierError, match=r"tokens must be left out: .* model\.json"):
+        radii.load(f"hf:{directory},tokens=16")
     with pytest.raises(BaseClassifierError, match="has no revision 'v1'"):
         radii.from_pretrained(directory, revision="v1")
 

@@ -78,6 +78,12 @@ def test_what_predict_does_with_abstentions() -> None:
     assert estimator.predict(x[1:]).tolist() == ["yes"]
     estimator.set_params(abstain="label", abstain_label="neither")
     assert estimator.predict(x).tolist() == ["neither", "yes"]
+    estimator.set_params(abstain_label=-1)
+    with pytest.raises(ValueError, match=r"abstain_label must be a label like the classes .* -1"):
+        estimator.predict(x[1:])  # before anything abstains
+    estimator.set_params(abstain="nothing")
+    with pytest.raises(ValueError, match="abstain must be one of raise, top, label"):
+        estimator.predict(x[1:])
     estimator.set_params(abstain="top")
     assert estimator.predict(x).tolist()[1] == "yes"
     assert estimator.certify(x)[0] == 0
@@ -85,6 +91,19 @@ def test_what_predict_does_with_abstentions() -> None:
     assert shares.shape == (2, 2)
     assert abs(shares[0, 0] - 0.5) < 0.15
     assert shares[1, 1] > 0.95
+
+
+@pytest.mark.parametrize("label", [-1, None, float("nan")])
+def test_classes_stay_what_they_are_beside_the_label_of_an_abstention(label: object) -> None:
+    x, y = blobs()
+    estimator = SmoothedEstimator(n=100, copies=2, abstain="label", random_state=0)
+    numbers = np.where(y == "yes", 1, 0)
+    estimator.fit(x, numbers)
+    estimator.set_params(abstain_label=label)
+    far = np.array([[2.0, 2.0], [-2.0, -2.0]])
+    assert estimator.predict(far).tolist() == [1, 0]
+    with pytest.raises(ValueError, match=r"abstain_label must be a label like the classes \(int64"):
+        estimator.set_params(abstain_label="?").fit(x, numbers)
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:

@@ -83,6 +83,11 @@ class HuggingFace(Adapter):
         if (folder / "model.json").is_file():
             from radii.models.reference import load_base
 
+            if self.tokens is not None:
+                raise BaseClassifierError(
+                    f"tokens must be left out: {self.repository!r} is a base classifier of radii, "
+                    f"whose model.json gives the shape of its inputs; got {self.tokens}"
+                )
             return load_base(str(folder))
         kind = _kind(folder, self.repository)
         if (kind == _TEXTS) != (self.tokens is not None):

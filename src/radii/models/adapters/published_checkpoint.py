@@ -59,6 +59,8 @@ class PublishedCheckpoint(Adapter):
         self._architecture()
         if self.input_shape is not None:
             shape_of(self.input_shape)
+        if self.num_classes is not None and self.num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {self.num_classes!r}")
         for name in ("input_shape", "num_classes"):
             if self.normalize == "none" and getattr(self, name) is None:
                 raise ValueError(

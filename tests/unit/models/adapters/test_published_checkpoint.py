@@ -157,6 +157,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, capsys):
     [
         ("architecture=resnet32,normalize=cifar10", "do not fit the architecture: missing"),
         ("architecture=resnet20,normalize=cifar10,num_classes=100", "must have shape (100, 64)"),
+        ("architecture=resnet20,normalize=cifar10,num_classes=0", "num_classes must be at least 2"),
         ("architecture=resnet20,normalize=cifar10,input_shape=1x32x32", "cannot be loaded: mean"),
         ("architecture=lenet,normalize=imagenet", "lenet needs inputs of shape"),
         ("architecture=resnet20,normalize=none", "input_shape must be given with normalize=none"),
