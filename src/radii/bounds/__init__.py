@@ -15,5 +15,8 @@ from radii.bounds.multiclass_clopper_pearson import (
 from radii.bounds.randomized_clopper_pearson import (
     RandomizedClopperPearson as RandomizedClopperPearson,
 )
+from radii.bounds.runner_up_clopper_pearson import (
+    RunnerUpClopperPearson as RunnerUpClopperPearson,
+)
 from radii.bounds.staged import Staged as Staged
 from radii.bounds.union_clopper_pearson import UnionClopperPearson as UnionClopperPearson

@@ -26,6 +26,10 @@ _VARIANTS = {
         "union_clopper_pearson:cap=60,factor=1.1",
         "union_clopper_pearson:cap=10000000",
     ),
+    "runner_up_clopper_pearson": (
+        "runner_up_clopper_pearson",
+        "runner_up_clopper_pearson:share=0.9",
+    ),
     "staged": ("staged:stages=100/1000/10000000", "staged:stages=20/30/60/100/100000/10000000"),
 }
 _SOFT = {"betting", "hoeffding", "empirical_bernstein"}

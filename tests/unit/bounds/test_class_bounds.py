@@ -10,7 +10,13 @@ import numpy.typing as npt
 import pytest
 from scipy import stats  # noqa: TID251 an independent reference
 
-from radii.bounds import BOUNDS, ClopperPearson, EmpiricalBernstein, MulticlassClopperPearson
+from radii.bounds import (
+    BOUNDS,
+    ClopperPearson,
+    EmpiricalBernstein,
+    MulticlassClopperPearson,
+    RunnerUpClopperPearson,
+)
 from radii.records import Counts, FloatArray
 
 
@@ -31,6 +37,44 @@ def test_one_statement_leaves_the_others_the_rest() -> None:
     pA_lower = stats.beta.ppf(0.01, np.array([500, 900]), 1000 - np.array([500, 900]) + 1)
     np.testing.assert_allclose(bounds.pA_lower, pA_lower, rtol=1e-9)
     np.testing.assert_allclose(bounds.pB_upper, 1 - pA_lower, rtol=1e-9)
+
+
+def test_the_runner_up_spends_a_share_however_many_classes_there_are() -> None:
+    votes = np.zeros((3, 500), dtype=np.int64)
+    votes[:, 7] = 500, 900, 1000
+    votes[:2, 2:4] = [[300, 200], [100, 0]]
+    bounds = RunnerUpClopperPearson(share=0.2).class_bounds(Counts(votes), np.full(3, 7), 0.01)
+    k, other = np.array([500, 900, 1000]), np.array([300, 100, 0])
+    pA_lower = stats.beta.ppf(0.008, k, 1000 - k + 1)
+    pB_upper = stats.beta.ppf(1 - 0.002, other + 1, 1000 - other)
+    np.testing.assert_allclose(bounds.pA_lower, pA_lower, rtol=1e-9)
+    assert (pB_upper < 1 - pA_lower).tolist() == [True, False, False]
+    np.testing.assert_allclose(bounds.pB_upper, np.minimum(pB_upper, 1 - pA_lower), rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, math.nan])
+def test_a_share_is_inside_0_and_1(share: float) -> None:
+    with pytest.raises(ValueError, match=r"share must be in \(0, 1\)"):
+        RunnerUpClopperPearson(share)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_the_runner_up_needs_no_union_over_classes(share: float) -> None:
+    # Four classes, of which the strongest rival may be any, or several at once.
+    n, steps, alpha = 12, 8, 0.2
+    rows = [row for row in product(range(n + 1), repeat=3) if sum(row) <= n]
+    votes = np.array([(*row, n - sum(row)) for row in rows])
+    laws = [law for law in product(range(steps + 1), repeat=3) if sum(law) <= steps]
+    p = np.array([(*law, steps - sum(law)) for law in laws]) / steps
+    top = np.zeros(len(votes), dtype=np.int64)
+    bounds = RunnerUpClopperPearson(share).class_bounds(Counts(votes), top, alpha)
+    chances = multinomial(votes, p)
+    below = bounds.pB_upper < p[:, 1:].max(1, keepdims=True) - 1e-15
+    above = bounds.pA_lower > p[:, :1]
+    of_rivals = (chances * below).sum(1).max()
+    # It is spent: pB fails alone, or, where its share is large, by 1 - pA_lower.
+    assert min(share, 1 - share) * alpha / 4 < of_rivals <= max(share, 1 - share) * alpha
+    assert (chances * (below | above)).sum(1).max() <= alpha
 
 
 def test_which_is_better_depends_on_how_the_rest_is_spread() -> None:

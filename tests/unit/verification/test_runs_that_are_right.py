@@ -33,6 +33,7 @@ CERTIFICATES = [
 BOUNDS = [
     *("multiclass_clopper_pearson", "randomized_clopper_pearson", "hoeffding"),
     *("empirical_bernstein", "betting", "betting:truncated=true", "hybrid:cap=400"),
+    *("runner_up_clopper_pearson", "runner_up_clopper_pearson:share=0.5"),
     *("union_clopper_pearson", "staged:stages=100/400"),
 ]
 

@@ -97,6 +97,16 @@ def _multiclass(pA: Real, pB: Real, seen: Evidence, alpha: Real, _: Mapping[str,
     return Slack(top, other)
 
 
+def _runner_up(
+    pA: Real, pB: Real, seen: Evidence, alpha: Real, parameters: Mapping[str, str]
+) -> Slack:
+    share = number(float(parameters["share"]))
+    top = _clopper_pearson(pA, pB, seen, (1 - share) * alpha, {})
+    k, n = int(seen.n - seen.runner_up), seen.n  # of the others, seen from B
+    other = number(0) if pB == 1 else _binomial(1 - pB, pB, k, n, share * alpha, True)
+    return Slack(top.lower, max(top.upper, other))  # the smaller of two bounds may be claimed
+
+
 def _randomized(pA: Real, pB: Real, seen: Evidence, alpha: Real, _: Mapping[str, str]) -> Slack:
     k, n = int(seen.k), seen.n
     u = number(1 if seen.tie is None else seen.tie)
@@ -226,6 +236,7 @@ _RULES: dict[str, tuple[Rule, Mapping[str, str]]] = {
     "clopper_pearson": (_clopper_pearson, {}),
     "multiclass_clopper_pearson": (_multiclass, {}),
     "randomized_clopper_pearson": (_randomized, {}),
+    "runner_up_clopper_pearson": (_runner_up, {"share": "0.05"}),
     "exact": (_exact, {}),
     "hoeffding": (_hoeffding, {}),
     "empirical_bernstein": (_empirical_bernstein, {}),
