@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,6 +23,7 @@ _base = imported("sklearn.base", "sklearn")
 _ClassifierMixin: Any = _base.ClassifierMixin
 _BaseEstimator: Any = _base.BaseEstimator
 Array = npt.NDArray[Any]
+_ORDERS: dict[Norm, float] = {"l1": 1, "l2": 2, "linf": math.inf}
 
 
 class AbstainedError(RadiiError):
@@ -157,12 +160,22 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         norm: Norm = "l2",
         certificate: str | None = None,
     ) -> list[Certification]:
-        """What is certified of each input; a prediction is a position in `classes_`."""
+        """What is certified of each input; a prediction is a position in `classes_`.
+
+        The smoothed classifier sees inputs rounded to float32. What is certified of the rounded one
+        holds of the input itself within a radius smaller by how far it was moved.
+        """
         inputs, indices = self._asked(X)
         plan = SamplingPlan(n0=self.n0, n=self.n, alpha=self.alpha, seed=self.seed_)
         each = self.smoothed_.certify_each(inputs, plan, norm=norm, certificate=certificate)
         found = dict(each)
-        return [found[index] for index in indices]
+        rows = np.asarray(
+            _module("utils.validation").validate_data(self, X, reset=False), np.float64
+        )
+        moved = np.linalg.norm(rows - rows.astype(np.float32), _ORDERS[norm], axis=1)
+        return [
+            _nearer(found[index], by) for index, by in zip(indices, moved.tolist(), strict=True)
+        ]
 
     def _labels_with_abstention(self) -> Array:
         """What `predict` may answer: the classes, and after them the label of an abstention."""
@@ -199,6 +212,16 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
     def _labels(self, x: Tensor) -> IntArray:
         """The base classifier: positions in `classes_`."""
         return np.asarray(self.estimator_.predict(x.numpy()), dtype=np.int64)
+
+
+def _nearer(certification: Certification, by: float) -> Certification:
+    """What a certification says of a point that is so far away."""
+    if by == 0 or certification.prediction is None:
+        return certification
+    radius = math.nextafter(certification.radius - by * (1 + 2.0**-40), 0.0)
+    if radius <= 0:
+        return replace(certification, prediction=None, radius=0.0)
+    return replace(certification, radius=radius)
 
 
 def _named(row: Array) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from radii._torch import torch
 from radii.noise._native import add_whole
+from radii.noise._scales import set_number
 from radii.noise._thresholds import Thresholds
 from radii.noise.base import AdditiveNoise
 
@@ -136,7 +137,7 @@ def check_levels(noise: Any, name: str, least: float, most: float) -> None:
         least: Of the scale, in levels.
         most: Of the scale, in levels.
     """
-    levels, scale = noise.levels, getattr(noise, name)
+    levels, scale = noise.levels, set_number(noise, name)
     if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= 2**16:
         raise ValueError(f"levels must be a whole number from 1 to 65536, got {levels!r}")
     if not least <= scale * levels <= most or not math.isfinite(scale):

@@ -152,6 +152,13 @@ def add_whole(
 
 
 def _rows(x: Tensor, out: Tensor) -> tuple[int, int, int, int, int]:
+    if x.dtype != torch.float32 or out.dtype not in (torch.float32, torch.bfloat16):
+        raise TypeError(
+            f"noise is added to float32 and written as float32 or bfloat16, got {x.dtype} and "
+            f"{out.dtype}"
+        )
+    if not (x.is_contiguous() and out.is_contiguous()):
+        raise ValueError("noise is added to contiguous tensors, call contiguous() first")
     size = max(x.numel(), 1)
     return out.data_ptr(), int(out.element_size() == 2), x.data_ptr(), out.numel() // size, size
 

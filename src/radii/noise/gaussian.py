@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
 from radii.noise._native import add_normal
+from radii.noise._scales import float32_above, set_scale
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -37,16 +38,18 @@ class Gaussian(AdditiveNoise):
     exact_name: ClassVar[str | None] = "grid_gaussian"
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < math.inf:
-            raise ValueError(f"sigma must be positive and finite, got {self.sigma!r}")
+        set_scale(self, "sigma")
 
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, out: Tensor | None = None
     ) -> Tensor:
-        """Independent noise vectors; see `AdditiveNoise.draw`."""
+        """Independent noise vectors; see `AdditiveNoise.draw`.
+
+        A sigma that float32 does not hold is rounded up, here and in `at`.
+        """
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
-        return out.normal_(0, self.sigma, generator=generator)
+        return out.normal_(0, float32_above(self.sigma), generator=generator)
 
     def at(
         self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
@@ -57,12 +60,13 @@ class Gaussian(AdditiveNoise):
             return super().at(x, stream, generators, out=out)
         if code is None:
             z = box_muller(generators.words(stream, -(-x.numel() // 64) * 64))[: x.numel()]
-            noisy = x + (z * self.sigma).to(torch.float32).view(x.shape)
+            noisy = x + (z * float32_above(self.sigma)).to(torch.float32).view(x.shape)
             return noisy if out is None else out.copy_(noisy)
         if out is None:
             out = torch.empty(x.shape, dtype=torch.float32)
+        sigma = float32_above(self.sigma)
         single = x[:1] if x.stride(0) == 0 else x  # rows that are copies of one input, or not
-        return add_normal(code, single.contiguous(), out, self.sigma, [generators.key(stream)])
+        return add_normal(code, single.contiguous(), out, sigma, [generators.key(stream)])
 
     def copies(
         self, x: Tensor, streams: Sequence[Stream], block: int, generators: Generators, out: Tensor
@@ -70,8 +74,8 @@ class Gaussian(AdditiveNoise):
         """By one call of compiled code where there is some, see `Noise.copies`."""
         if generators.native is None or type(self).at is not Gaussian.at:
             return super().copies(x, streams, block, generators, out)
-        keys = [generators.key(stream) for stream in streams]
-        return add_normal(generators.native, x.contiguous(), out, self.sigma, keys, block)
+        sigma, keys = float32_above(self.sigma), [generators.key(stream) for stream in streams]
+        return add_normal(generators.native, x.contiguous(), out, sigma, keys, block)
 
     def generator_name(self, generators: Generators) -> str:
         """See `Noise.generator_name`."""

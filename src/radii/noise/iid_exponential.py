@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import float32_above, set_number, set_scale
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ class IidExponential(AdditiveNoise):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < 1e12:
-            raise ValueError(f"scale must be positive and below 1e12, got {self.scale!r}")
-        if not 0.1 <= self.exponent < math.inf:
+        set_scale(self, "scale", most=1e12)
+        if not 0.1 <= set_number(self, "exponent") < math.inf:
             raise ValueError(
                 f"exponent must be at least 0.1 and finite, got {self.exponent!r}; "
                 f"heavier tails leave the range of float32"
@@ -58,14 +58,14 @@ class IidExponential(AdditiveNoise):
 
         Each coordinate is `scale G^(1/exponent) U` with G of the law Gamma(1 + 1/exponent) and U
         uniform in (-1, 1): the density is a mixture of uniform ones, as any that falls on both
-        sides of 0.
+        sides of 0. A scale that float32 does not hold is rounded up.
         """
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
         out.uniform_(-1, 1, generator=generator).add_(2.0**-24)
         alpha = torch.tensor(1 + 1 / self.exponent, dtype=torch.float32, device=out.device)
         width = torch._standard_gamma(alpha.expand(out.shape), generator=generator)
-        return out.mul_(width.pow_(1 / self.exponent).mul_(self.scale))
+        return out.mul_(width.pow_(1 / self.exponent).mul_(float32_above(self.scale)))
 
     def log_density(self, z: Tensor) -> Tensor:
         """`-sum_i |z_i / scale|^exponent - d ln(2 scale Gamma(1 + 1/exponent))`."""

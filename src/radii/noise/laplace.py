@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import float32_above, set_scale
 from radii.noise._signed import signed_uniform
 from radii.noise.base import NOISES, AdditiveNoise
 
@@ -34,19 +35,19 @@ class Laplace(AdditiveNoise):
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({"b": 0.25}, {"b": 1.0})
 
     def __post_init__(self) -> None:
-        if not 0 < self.b < math.inf:
-            raise ValueError(f"b must be positive and finite, got {self.b!r}")
+        set_scale(self, "b")
 
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, out: Tensor | None = None
     ) -> Tensor:
         """Independent noise vectors, by inversion; see `AdditiveNoise.draw`.
 
-        No coordinate is larger than 21.5 b, which exact noise exceeds with probability 5e-10.
+        No coordinate is larger than 21.5 b, which exact noise exceeds with probability 5e-10. A b
+        that float32 does not hold is rounded up.
         """
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
-        size = signed_uniform(out, generator).abs().log_().mul_(-self.b)
+        size = signed_uniform(out, generator).abs().log_().mul_(-float32_above(self.b))
         return torch.copysign(size, out, out=out)
 
     def log_density(self, z: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
 from radii.noise._mixed_radius import RadiusLaw, radius_law
+from radii.noise._scales import set_number, set_scale
 from radii.noise._spheres import norms, put_on_face
 from radii.noise.base import NOISES, AdditiveNoise
 
@@ -44,9 +45,8 @@ class MixedLinf(AdditiveNoise):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < math.inf:
-            raise ValueError(f"sigma must be positive and finite, got {self.sigma!r}")
-        if not 0 <= self.pole < math.inf:
+        set_scale(self, "sigma")
+        if not 0 <= set_number(self, "pole") < math.inf:
             raise ValueError(f"pole must be at least 0 and finite, got {self.pole!r}")
 
     def draw(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import float32_above, set_number, set_scale
 from radii.noise._signed import signed_uniform
 from radii.noise.base import NOISES, AdditiveNoise
 
@@ -41,9 +42,8 @@ class Pareto(AdditiveNoise):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < 1e18:
-            raise ValueError(f"scale must be positive and below 1e18, got {self.scale!r}")
-        if not 0.5 <= self.a < math.inf:
+        set_scale(self, "scale", most=1e18)
+        if not 0.5 <= set_number(self, "a") < math.inf:
             raise ValueError(
                 f"a must be at least 0.5 and finite, got {self.a!r}; "
                 f"heavier tails leave the range of float32"
@@ -55,12 +55,12 @@ class Pareto(AdditiveNoise):
         """Independent noise vectors, by inversion; see `AdditiveNoise.draw`.
 
         No coordinate is larger than `scale 2^(31/a)`, which exact noise exceeds with probability
-        5e-10.
+        5e-10. A scale that float32 does not hold is rounded up.
         """
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
         size = signed_uniform(out, generator).abs().log_().mul_(-1 / self.a).expm1_()
-        return torch.copysign(size.mul_(self.scale), out, out=out)
+        return torch.copysign(size.mul_(float32_above(self.scale)), out, out=out)
 
     def log_density(self, z: Tensor) -> Tensor:
         """`d ln(a / (2 scale)) - (a + 1) sum_i ln(1 + |z_i| / scale)`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import set_number, set_scale
 from radii.noise._spheres import (
     SphereNorm,
     check_norm,
@@ -62,11 +63,10 @@ class Radial(AdditiveNoise):
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
-        for name in ("scale", "exponent"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value!r}")
-        if not 0 <= self.pole < math.inf:
+        set_scale(self, "scale")
+        if not 0 < set_number(self, "exponent") < math.inf:
+            raise ValueError(f"exponent must be positive and finite, got {self.exponent!r}")
+        if not 0 <= set_number(self, "pole") < math.inf:
             raise ValueError(f"pole must be at least 0 and finite, got {self.pole!r}")
 
     def draw(

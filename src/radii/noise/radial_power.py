@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import set_number, set_scale
 from radii.noise._spheres import (
     SphereNorm,
     check_norm,
@@ -55,8 +56,9 @@ class RadialPower(AdditiveNoise):
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
-        for name in ("scale", "exponent", "a"):
-            value = getattr(self, name)
+        set_scale(self, "scale")
+        for name in ("exponent", "a"):
+            value = set_number(self, name)
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {value!r}")
 

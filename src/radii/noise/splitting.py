@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from radii._torch import torch
+from radii.noise._scales import float32_above, set_scale
 from radii.noise.base import NOISES, Noise
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _MOST_OUTCOMES = 2**20
+_LARGEST_LEVEL = 2**19  # with the outcomes below 2^23, so that float32 holds halves of a level
 
 
 @NOISES.register("splitting")
@@ -58,10 +60,10 @@ class Splitting(Noise):
     exact_name: ClassVar[str | None] = "grid_splitting"
 
     def __post_init__(self) -> None:
-        if not 0 < self.half_width < math.inf:
-            raise ValueError(f"half_width must be positive and finite, got {self.half_width!r}")
-        if isinstance(self.levels, bool) or self.levels < 1:
-            raise ValueError(f"levels must be a whole number of at least 1, got {self.levels!r}")
+        set_scale(self, "half_width")
+        levels = self.levels
+        if isinstance(levels, bool) or not isinstance(levels, int) or levels < 1:
+            raise ValueError(f"levels must be a whole number of at least 1, got {levels!r}")
         if not self.deterministic:
             if self.levels != 255:
                 raise ValueError(
@@ -86,13 +88,23 @@ class Splitting(Noise):
         count = self.num_outcomes
         return 2 * self.half_width if count is None else count / self.levels
 
+    def objection(self, x: Tensor) -> str | None:
+        """Refuses levels whose halves float32 does not hold; see `Noise.objection`."""
+        size = float((x * self.levels).abs().max()) if self.deterministic and x.numel() else 0.0
+        if size <= _LARGEST_LEVEL:
+            return None
+        return (
+            f"must be at most {_LARGEST_LEVEL} levels in size for deterministic splitting noise, "
+            f"got one of {size:.0f}; scale the inputs to [0, 1]"
+        )
+
     def apply(self, x: Tensor, *, generator: torch.Generator, out: Tensor | None = None) -> Tensor:
         """Each row under offsets of its own; see `Noise.apply`."""
         if out is None:
             out = torch.empty(x.shape, dtype=torch.float32, device=generator.device)
         count = self.num_outcomes
         if count is None:
-            width = 2 * self.half_width
+            width = 2 * float32_above(self.half_width)
             offset = out.uniform_(generator=generator)
             low = (x / width).sub_(offset).floor_().add_(offset).mul_(width)
             return middle(low, width, 1, out)
@@ -104,6 +116,9 @@ class Splitting(Noise):
         count = self.num_outcomes
         if count is None:
             return super().outcomes(x, first, out=out)
+        objection = self.objection(x)
+        if objection is not None:
+            raise ValueError(f"inputs {objection}")
         level = x * self.levels
         nearest = level.round()
         if bool((level - nearest).abs().max() > 1e-3):

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from radii._torch import torch
+from radii.noise._scales import float32_above, set_scale
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -42,21 +41,20 @@ class Uniform(AdditiveNoise):
     exact_name: ClassVar[str | None] = "grid_uniform"
 
     def __post_init__(self) -> None:
-        if not 0 < self.half_width < math.inf:
-            raise ValueError(f"half_width must be positive and finite, got {self.half_width!r}")
+        set_scale(self, "half_width")
 
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, out: Tensor | None = None
     ) -> Tensor:
-        """Independent noise vectors, never outside the cube; see `AdditiveNoise.draw`.
+        """Independent noise vectors; see `AdditiveNoise.draw`.
 
         The coordinates are odd multiples of 2^-24 of the half width, so that both signs are equally
-        likely. A half width that float32 does not hold is rounded down.
+        likely. A half width that float32 does not hold is rounded up, here and in `at`.
         """
         if out is None:
             out = torch.empty(tuple(shape), dtype=torch.float32, device=generator.device)
         unit = out.uniform_(-1, 1, generator=generator).add_(2.0**-24)
-        return unit.mul_(float32_below(self.half_width))
+        return unit.mul_(float32_above(self.half_width))
 
     def at(
         self, x: Tensor, stream: Stream, generators: Generators, *, out: Tensor | None = None
@@ -66,7 +64,7 @@ class Uniform(AdditiveNoise):
             return super().at(x, stream, generators, out=out)
         odd = (generators.words(stream, x.numel()) >> 8) * 2 + (1 - 2**24)
         unit = odd.to(torch.float32).mul_(2.0**-24)
-        noisy = unit.mul_(float32_below(self.half_width)).view(x.shape).add_(x)
+        noisy = unit.mul_(float32_above(self.half_width)).view(x.shape).add_(x)
         return noisy if out is None else out.copy_(noisy)
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -84,10 +82,3 @@ class Uniform(AdditiveNoise):
     def energy(self, dim: int) -> float:
         """`half_width^2 / 3`."""
         return self.half_width**2 / 3
-
-
-def float32_below(value: float) -> float:
-    """The largest float32 number that is at most `value`, for `value` of at least 0."""
-    with np.errstate(over="ignore"):
-        nearest = np.float32(value)
-    return float(nearest if nearest <= value else np.nextafter(nearest, np.float32(0)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from radii._torch import torch
+from radii.noise._scales import set_scale
 from radii.noise.base import NOISES, AdditiveNoise
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class UniformBall(AdditiveNoise):
     examples: ClassVar[tuple[Mapping[str, object], ...]] = ({"radius": 0.3}, {"radius": 1.0})
 
     def __post_init__(self) -> None:
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius must be positive and finite, got {self.radius!r}")
+        set_scale(self, "radius")
 
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, out: Tensor | None = None

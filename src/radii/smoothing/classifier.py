@@ -34,7 +34,9 @@ class SmoothedClassifier:
     """`g(x) = argmax_c P(base(x + delta) = c)`, with `delta` drawn from `noise`.
 
     Noise is added to what the caller passes, before any normalisation; the scale of the noise is in
-    these units. The base classifier is used as it is: it must be in evaluation mode already.
+    these units. Inputs of another precision are rounded to float32 first, and everything said is
+    about the rounded ones. The base classifier is used as it is: it must be in evaluation mode
+    already.
 
     Attributes:
         base: From `(rows, *shape)` float32 to scores `(rows, num_classes)` or whole-number labels

@@ -11,7 +11,7 @@ import pytest
 
 sklearn: Any = pytest.importorskip("sklearn", reason="needs scikit-learn")
 
-from sklearn.base import clone  # noqa: E402
+from sklearn.base import BaseEstimator, ClassifierMixin, clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
@@ -104,6 +104,33 @@ def test_classes_stay_what_they_are_beside_the_label_of_an_abstention(label: obj
     assert estimator.predict(far).tolist() == [1, 0]
     with pytest.raises(ValueError, match=r"abstain_label must be a label like the classes \(int64"):
         estimator.set_params(abstain_label="?").fit(x, numbers)
+
+
+class Above(ClassifierMixin, BaseEstimator):
+    """Class 1 above a threshold of the first feature."""
+
+    def __init__(self, at: float = 0.0) -> None:
+        self.at = at
+
+    def fit(self, x: Any, y: Any) -> Above:
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return (np.asarray(x)[:, 0] > self.at).astype(int)
+
+
+def test_radii_are_about_the_input_and_not_about_what_float32_makes_of_it() -> None:
+    estimator = SmoothedEstimator(Above(2.0**24 + 1), noise=Gaussian(0.25), random_state=0)
+    estimator.fit(np.array([[0.0], [2.0**25]]), [0, 1])
+    # float32 holds the even ones of these: the first is rounded by 1, the second by 1/2.
+    below, above, even = (estimator.certifications([[2.0**24 + off]])[0] for off in (1.0, 1.5, 0.0))
+    assert even.prediction == 0
+    assert 0.5 < even.radius < 1
+    assert (below.prediction, below.radius) == (None, 0)
+    assert above.prediction == 1
+    assert 0 < above.radius < 0.25
+    assert estimator.certify([[2.0**24 + 1.5]])[0] == above.radius
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:

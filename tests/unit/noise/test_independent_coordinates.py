@@ -155,9 +155,9 @@ def test_energy_of_pareto_noise() -> None:
         (lambda: Laplace(0.0), "b must be positive and finite, got 0.0"),
         (lambda: Uniform(math.inf), "half_width must be positive and finite, got inf"),
         (lambda: UniformBall(-1.0), "radius must be positive and finite, got -1.0"),
-        (lambda: Pareto(-1.0, 3.0), "scale must be positive and below 1e18, got -1.0"),
+        (lambda: Pareto(-1.0, 3.0), "scale must be positive and finite, got -1.0"),
         (lambda: Pareto(1.0, 0.4), "a must be at least 0.5 and finite, got 0.4; heavier tails"),
-        (lambda: IidExponential(1e13, 2.0), "scale must be positive and below 1e12"),
+        (lambda: IidExponential(1e13, 2.0), r"scale must be from 1e-30 to 1e\+12"),
         (lambda: IidExponential(1.0, 0.01), "exponent must be at least 0.1 and finite, got 0.01"),
     ],
 )
@@ -168,7 +168,7 @@ def test_refuses(make: type, message: str) -> None:
 
 @pytest.mark.parametrize(
     "noise",
-    [Pareto(1e17, 0.5), IidExponential(1e11, 0.1), Laplace(1e30), Uniform(3e38)],
+    [Pareto(1e17, 0.5), IidExponential(1e11, 0.1), Laplace(1e30), Uniform(1e30)],
     ids=str,
 )
 def test_wide_noise_stays_in_the_range_of_float32(noise: AdditiveNoise) -> None:
