@@ -44,7 +44,7 @@ TABLE: dict[str, set[str]] = {
     },
     "provenance": set(),  # versions and revision, kept beside a result
     "verification": {
-        *("evaluation", "smoothing", "certificates", "bounds", "noise"),
+        *("evaluation", "smoothing", "stopping", "certificates", "bounds", "noise"),
         *("models", "data", "provenance"),
     },
 }

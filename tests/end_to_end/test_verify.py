@@ -51,7 +51,7 @@ def test_an_undisturbed_run_passes(radii_inside, base, run):
     lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
     assert "6 inputs got the same votes again" in lines["votes drawn again"]
     assert "FAILED" not in done.stdout
-    assert "passed all 13 checks that were made; 1 not made: seal" in done.stdout
+    assert "passed all 15 checks that were made; 1 not made: seal" in done.stdout
     assert failed(radii_inside, run, "--base", base, "--data", "mnist5k") == set()
 
 
@@ -85,7 +85,7 @@ def test_a_radius_that_is_one_unit_larger(radii_inside, run):
     assert failed(radii_inside, run) == {"row checksums"}
     done = radii_inside("verify", run)
     assert f"input {row.index} is not what was written" in done.stdout
-    assert "FAILED 1 of 14 checks: row checksums." in done.stdout
+    assert "FAILED 1 of 16 checks: row checksums." in done.stdout
 
 
 def test_a_vote_that_is_another(radii_inside, run):

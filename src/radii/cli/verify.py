@@ -20,6 +20,7 @@ from radii.cli.options import (
     WrongUsageError,
     arguments,
     dataset_of,
+    note_unused,
     smoothed_base,
 )
 
@@ -32,6 +33,7 @@ _SHOWN = {"passed": "passed", "failed": "FAILED", "not checked": "not checked"}
 
 
 def verify(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="A ledger, or an export of one.")],
     base: Annotated[
         str | None, typer.Option("--base", help="Base classifier of the run; needs --data.")
@@ -63,6 +65,9 @@ def verify(
         raise WrongUsageError("--base needs --data, the inputs to draw again")
     if public_key is not None and seal is None:
         raise WrongUsageError("--public-key says who signed a seal: give --seal, too")
+    if base is None:
+        unused = ("sample", "seed", "device", "batch_size")
+        note_unused(context, unused, "votes are drawn again with --base only")
     with arguments():
         amount = sample_of(sample)
     with progress_bar("drawing again", "samples") as bar, arguments():

@@ -213,15 +213,9 @@ def _library(stored: Stored) -> Check:
         if _found(row) == _found(now):
             continue
         differ += 1
-        for what, one, other, wrong in (
-            ("prediction", row.prediction, now.prediction, _other),
-            ("radius", row.radius, now.radius, _above),
-            ("pA_lower", row.pA_lower, now.pA_lower, _above),
-            ("pB_upper", row.pB_upper, now.pB_upper, _below),
-        ):
-            if wrong(one, other):
-                problems.append(f"{what} of input {row.index} is {one!r}, and not {other!r}")
-                break
+        more = said_more(row, now)
+        if more is not None:
+            problems.append(more)
     notes = []
     if differ > len(problems):
         notes.append(
@@ -230,6 +224,19 @@ def _library(stored: Stored) -> Check:
         )
     same = "each row" if not differ else "no row is on the wrong side"
     return Check.of(name, problems, f"{same} as `decide` of this version gives it", *notes)
+
+
+def said_more(row: Row, now: Row) -> str | None:
+    """What a row claims beyond another, by more than arithmetic explains; None if nothing."""
+    for what, one, other, wrong in (
+        ("prediction", row.prediction, now.prediction, _other),
+        ("radius", row.radius, now.radius, _above),
+        ("pA_lower", row.pA_lower, now.pA_lower, _above),
+        ("pB_upper", row.pB_upper, now.pB_upper, _below),
+    ):
+        if wrong(one, other):
+            return f"{what} of input {row.index} is {one!r}, and not {other!r}"
+    return None
 
 
 def _found(row: Row) -> tuple[int | None, float, float, float]:

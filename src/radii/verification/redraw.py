@@ -17,6 +17,7 @@ from radii.models import Base
 from radii.noise import Generators
 from radii.provenance import versions
 from radii.smoothing import SmoothedClassifier
+from radii.verification.recomputed import said_more
 from radii.verification.result import Check
 from radii.verification.stored import Stored
 from radii.verification.two_samples import holm, same_votes
@@ -85,6 +86,12 @@ def _data(stored: Stored, dataset: Dataset) -> Check:
         problems.append(
             f"{dataset.reference} has the fingerprint {dataset.fingerprint[:16]}..., "
             f"the run is about {str(known)[:16]}..."
+        )
+    shape = stored.meta.get("input_shape")
+    if shape is not None and list(shape) != list(dataset.input_shape):
+        problems.append(
+            f"{dataset.reference} has inputs of shape {list(dataset.input_shape)}, "
+            f"the run is about {shape!r}"
         )
     for row in stored.rows:
         if not 0 <= row.index < len(dataset):
@@ -157,6 +164,9 @@ def _exactly(
         row = was[index]
         now = Row.of(index, row.label, result, row.seconds)
         if _cast(now) == _cast(row):
+            more = said_more(row, now)
+            if more is not None:
+                problems.append(f"input {index} got the same votes, but {more}")
             continue
         off = max(_moved(row.n0_votes, now.n0_votes), _moved(row.n_votes, now.n_votes))
         if meta["device"] != "cpu" and off <= _TIES:

@@ -63,7 +63,7 @@ def read(run: Ledger | Export, dim: int | None = None) -> Stored:
 
     Args:
         run: The ledger or export.
-        dim: Number of coordinates of an input, for runs that do not say it.
+        dim: Number of coordinates of an input, where it is known; else what the run says is taken.
     """
     cells: list[tuple[Any, ...]] = []
     rows: list[Row] = []
@@ -90,7 +90,8 @@ def read(run: Ledger | Export, dim: int | None = None) -> Stored:
         else:
             rows.append(row)
     try:
-        dim = dimension_of(run) or dim
+        said = dimension_of(run)
+        dim = said if dim is None else dim
     except TypeError:
         broken.append(
             f"input_shape must be a list of whole numbers, got {run.meta['input_shape']!r}"

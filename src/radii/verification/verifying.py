@@ -9,6 +9,7 @@ from pathlib import Path
 from radii.errors import RadiiError
 from radii.evaluation import open_run
 from radii.verification.generator import generator_tested
+from radii.verification.planned import planned
 from radii.verification.published import published
 from radii.verification.recomputed import recomputed
 from radii.verification.redraw import Material, drawn_again
@@ -68,6 +69,7 @@ def _all(
         yield Check("spec", "failed", f"it has no {', '.join(missing)}")
         return
     yield from _told(structure(stored))
+    yield from _told(planned(stored))
     yield from _told(published(stored) if stored.imported else recomputed(stored))
     yield from _told(generator_tested(stored))
     if material is not None:

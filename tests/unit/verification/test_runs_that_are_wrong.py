@@ -370,3 +370,81 @@ def test_a_bound_that_cannot_be_followed_draw_by_draw(tmp_path):
     for other in (spec.replace("cap=2000", "cap=2000000000"), "calibrated:cap=-1"):
         set_meta(path, "bound", other)
         assert status(verify(path), DRAW_BY_DRAW) == "not checked"
+
+
+# A spec whose numbers agree with each other, and prove nothing.
+
+THEOREM, PLAN = "noise, norm and certificate", "plan"
+
+
+@pytest.mark.parametrize("norm", ["linf", "l1", "l0"])
+def test_radii_of_another_norm(path, norm):
+    set_meta(path, "norm", norm)
+    resealed_rows(path)
+    assert check(verify(path), THEOREM).status == "failed"
+
+
+def test_a_shape_with_fewer_coordinates(tmp_path):
+    made = run_of(norm="linf")
+    path = tmp_path / "run.sqlite"
+    made.certify(path)
+    set_meta(path, "input_shape", [1])
+    larger = math.sqrt(3) * (1 - 1e-9)  # the radius in linf is that in l2 over sqrt(dim)
+    edited(path, "UPDATE inputs SET radius = radius * ?", larger)
+    resealed_rows(path)
+    assert status(verify(path), RADII) == "passed"  # the file alone cannot tell
+    found = verify(path, material=material_of(made))
+    assert "of shape [3], the run is about [1]" in check(found, DATA).said
+    for name in (DATA, RADII, AGAIN):
+        assert status(found, name) == "failed"
+
+
+def test_a_domain_that_was_left_out(tmp_path):
+    path = certified(tmp_path / "run.sqlite", noise="grid_gaussian:sigma=0.25")
+    assert status(verify(path), THEOREM) == "passed"
+    set_meta(path, "domain", None)
+    resealed_rows(path)
+    found = check(verify(path), THEOREM)
+    assert found.status == "failed"
+    assert "inputs whose coordinates are all multiples of 1/255" in found.said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bound": "exact", "n0": 0, "alpha": 0}, "an exact bound needs noise that is enumerated"),
+        ({"n0": 0}, "n0 must be a whole number of at least 1, got 0"),
+        ({"alpha": 0}, "alpha must be in (0, 1), got 0"),
+        ({"stop": "at_radius:radius=0.1"}, "clopper_pearson holds for a fixed n only"),
+        ({"vote": "soft"}, "clopper_pearson bounds hard votes only"),
+        ({"n": 3, "n0": 3}, "n=3 draws can never certify"),
+    ],
+)
+def test_plans_that_prove_nothing(path, changes, said):
+    for key, value in changes.items():
+        if key in Ledger(path).meta:
+            set_meta(path, key, value)
+        else:
+            edited(path, "INSERT INTO meta VALUES (?, ?)", key, json.dumps(value))
+    resealed_rows(path)
+    found = check(verify(path), PLAN)
+    assert found.status == "failed"
+    assert said in found.said
+
+
+def test_drawn_noise_in_place_of_the_enumerated_one(tmp_path):
+    noise = "splitting:half_width=0.5,deterministic=true"
+    path = certified(tmp_path / "run.sqlite", noise=noise, norm="l1")
+    assert status(verify(path), PLAN) == "passed"
+    for key, value in (("bound", "clopper_pearson"), ("n0", 20), ("alpha", 0.001)):
+        set_meta(path, key, value)
+    resealed_rows(path)
+    assert "noise that is enumerated takes n0=0" in check(verify(path), PLAN).said
+
+
+def test_what_is_not_installed_is_not_judged(path):
+    set_meta(path, "bound", "of_a_plugin:share=0.3")
+    resealed_rows(path)
+    found = verify(path)
+    assert check(found, PLAN).said.startswith("no bound is called 'of_a_plugin' here")
+    assert status(found, PLAN) == status(found, THEOREM) == "not checked"
