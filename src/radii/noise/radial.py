@@ -23,6 +23,8 @@ from radii.noise.base import NOISES, AdditiveNoise
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LOG_LARGEST = math.log(1e38)  # length of a vector that float32 holds
+
 
 @NOISES.register("radial")
 @dataclass(frozen=True)
@@ -68,6 +70,19 @@ class Radial(AdditiveNoise):
             raise ValueError(f"exponent must be positive and finite, got {self.exponent!r}")
         if not 0 <= set_number(self, "pole") < math.inf:
             raise ValueError(f"pole must be at least 0 and finite, got {self.pole!r}")
+
+    def objection(self, x: Tensor) -> str | None:
+        """Refuses inputs around which the noise leaves float32; see `Noise.objection`."""
+        gamma = self.gamma_shape(x.numel())
+        largest = gamma + 8 * math.sqrt(gamma) + 40  # of the Gamma law, but for 1e-14 of it
+        size = math.log(self.scale) + math.log(largest) / self.exponent
+        if size < _LOG_LARGEST:
+            return None
+        return (
+            f"must have fewer coordinates than {x.numel()} for noise of exponent "
+            f"{self.exponent:g}, whose length is up to 1e{size / math.log(10):.0f} there, beyond "
+            f"float32; raise the exponent or lower the scale"
+        )
 
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, out: Tensor | None = None

@@ -129,3 +129,21 @@ def test_the_gamma_draws_follow_their_stream_alone() -> None:
 def test_density_at_the_pole_is_infinite() -> None:
     assert Radial("l2", 1.0, 2.0, 1.0).log_density(torch.zeros(1, 2)).item() == math.inf
     assert Radial("l2", 1.0, 2.0).log_density(torch.zeros(1, 2)).isfinite().all()
+
+
+def test_inputs_around_which_float32_ends_are_refused() -> None:
+    noise = Radial("l2", 0.5, 0.05)
+    message = noise.objection(torch.zeros(1, 28, 28))
+    assert message is not None
+    assert "must have fewer coordinates than 784" in message
+    drawn = noise.draw((4, 784), generator=torch.Generator().manual_seed(0))
+    assert not bool(drawn.isfinite().all())  # which is why
+    for fine, dim in (
+        (Radial("l2", 0.5, 0.5), 784),
+        (Radial("l1", 1.0, 0.1), 2),
+        (Radial("linf", 1e20, 2.0), 784),
+    ):
+        assert fine.objection(torch.zeros(dim)) is None
+        assert bool(
+            fine.draw((100, dim), generator=torch.Generator().manual_seed(0)).isfinite().all()
+        )
