@@ -20,7 +20,8 @@ from radii.errors import DataError
 class ArrayDataset(Dataset):
     """Inputs and labels in memory, checked when they come in and read-only afterwards.
 
-    Arrays that can be written to are copied, so a later change outside cannot reach the data set.
+    Arrays that can be written to, or whose memory can, are copied, so a later change outside cannot
+    reach the data set.
 
     Args:
         inputs: `(examples, *input_shape)`. Either uint8, which `__getitem__` divides by 255, or
@@ -120,8 +121,21 @@ def _labels(given: npt.ArrayLike, num_classes: int, reference: str) -> IntArray:
 
 def _read_only(array: npt.NDArray[Any], given: npt.ArrayLike) -> npt.NDArray[Any]:
     """A contiguous array that nobody can write to; a copy only if somebody could."""
-    if array.flags.writeable and np.may_share_memory(array, np.asarray(given)):
+    if np.may_share_memory(array, np.asarray(given)) and _can_change(array):
         array = array.copy()
     frozen = np.ascontiguousarray(array)
     frozen.flags.writeable = False
     return frozen
+
+
+def _can_change(array: npt.NDArray[Any]) -> bool:
+    """Whether an array can be written to, or one that it is a view of, or who owns its memory."""
+    owner: Any = array
+    while isinstance(owner, (np.ndarray, memoryview)):
+        if isinstance(owner, np.ndarray) and owner.flags.writeable:
+            return True
+        owner = owner.obj if isinstance(owner, memoryview) else owner.base
+    try:
+        return owner is not None and not memoryview(owner).readonly
+    except TypeError:  # a tensor, say
+        return True
