@@ -77,6 +77,13 @@ def fails_oddly(number: int) -> Callable[[int], int]:
     return function
 
 
+def exits(number: int) -> Callable[[int], int]:
+    def function(shard: int) -> int:
+        raise SystemExit(0)
+
+    return function
+
+
 def cannot_be_made(number: int) -> Callable[[int], int]:
     raise ValueError("there is no such function")
 
@@ -180,6 +187,14 @@ def test_an_exception_of_the_function_is_raised_with_its_message(executor: Execu
 def test_an_exception_that_cannot_be_sent_keeps_its_words(executor: Executor) -> None:
     with pytest.raises((RadiiError, Unpicklable), match="this and that"):
         list(executor.map(fails_oddly, range(3)))
+
+
+def test_a_function_that_ends_python_is_an_error(executor: Executor) -> None:
+    with pytest.raises((RadiiError, SystemExit)) as caught:
+        list(executor.map(exits, range(3)))
+    if not isinstance(executor, Serial):  # which is this process, and that is what was asked of it
+        assert caught.type is RadiiError
+        assert "a worker's function ended Python by SystemExit(0)" in str(caught.value)
 
 
 def test_an_exception_while_the_function_is_made_is_raised(executor: Executor) -> None:

@@ -27,19 +27,24 @@ class Job(Generic[S, R]):
         os.environ["OMP_NUM_THREADS"] = str(min(cores, int(given)) if given.isdigit() else cores)
         try:
             self._function = make(number)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _portable(error) from None
 
     def __call__(self, shard: S) -> R:
         """The function's result, or an error that can be sent."""
         try:
             return self._function(shard)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _portable(error) from None
 
 
-def _portable(error: Exception) -> Exception:
-    """The error itself, or one of the same words if it does not survive being sent."""
+def _portable(error: Exception | SystemExit) -> Exception:
+    """The error itself, or one of the same words if it does not survive being sent.
+
+    What ends a worker must not end who gave it work, so an exit becomes an error.
+    """
+    if isinstance(error, SystemExit):
+        return RadiiError(f"a worker's function ended Python by SystemExit({error.code!r})")
     try:
         again = pickle.loads(pickle.dumps(error))  # noqa: S301
     except Exception:

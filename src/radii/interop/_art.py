@@ -113,6 +113,11 @@ class SmoothedArtClassifier(_Classifier):  # type: ignore[misc]
     def _losses(self, x: Tensor, y: Array) -> Tensor:
         scores: Tensor = self.model(x)
         given = torch.as_tensor(np.asarray(y), device=scores.device)
+        if given.shape not in (scores.shape, scores.shape[:1]):
+            raise ValueError(
+                f"labels must have shape {tuple(scores.shape[:1])}, or {tuple(scores.shape)} for "
+                f"one-hot ones, got {tuple(given.shape)}"
+            )
         if given.ndim == 1:
             return -scores.gather(1, given.to(torch.int64)[:, None])[:, 0]
         return -(given.to(scores.dtype) * scores).sum(1)

@@ -108,6 +108,8 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         inner = self.estimator
         if inner is None:
             inner = _module("linear_model").LogisticRegression(max_iter=1_000)
+        if not _base.is_classifier(inner):
+            raise ValueError(f"estimator must be a classifier, got {inner!r}")
         self.estimator_ = _base.clone(inner)
         self.estimator_.fit(
             noisy_copies(x, noise, self.copies, self.seed_), np.tile(codes, self.copies)

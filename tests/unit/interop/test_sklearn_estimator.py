@@ -13,7 +13,7 @@ sklearn: Any = pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 from sklearn.base import BaseEstimator, ClassifierMixin, clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
@@ -180,3 +180,8 @@ def test_it_works_with_the_tools_of_scikit_learn() -> None:
 def test_wrong_parameters_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fitted(**given)
+
+
+def test_a_regressor_is_refused() -> None:
+    with pytest.raises(ValueError, match="estimator must be a classifier, got LinearRegression"):
+        SmoothedEstimator(LinearRegression()).fit(*blobs())

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import torch
 from scipy.special import ndtr
 
 from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream
-from radii.noise._native import NAME, add_normal, library, threefry
+from radii.noise._native import NAME, _folder, add_normal, library, threefry
 
 if shutil.which(os.environ.get("CC", "cc")) is None:
     pytest.skip("no C compiler on this machine", allow_module_level=True)
@@ -185,3 +186,14 @@ def test_noise_is_added_before_it_is_rounded(noise: AdditiveNoise) -> None:
     found = noise.at(x, stream, generators, out=torch.empty(40, 5, dtype=torch.bfloat16))
     assert torch.equal(found, exact.bfloat16())
     assert not torch.equal(found.float(), exact)
+
+
+def test_without_a_home_folder_the_code_lies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    folder = _folder()
+    assert folder.is_dir()
+    folder.rmdir()

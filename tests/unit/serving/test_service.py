@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import wait as wait_for
 from typing import Any
 
@@ -172,6 +172,7 @@ def test_closing_answers_or_cancels_what_waits(gate: Gate) -> None:
         closing = threading.Thread(target=service.close, kwargs={"cancel": cancel})
         closing.start()
         if cancel:
+            assert wait([second], LONG).done  # and not only who asks for the result
             with pytest.raises(CancelledError):
                 second.result(LONG)
         gate.open.set()
