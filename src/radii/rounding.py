@@ -30,6 +30,17 @@ def ceiled(value: float, decimals: int) -> str:
     return _rounded(Decimal(value), decimals, ROUND_CEILING)
 
 
+def digits_ceiled(value: float, digits: int) -> str:
+    """A number that is not below `value`, with that many digits, however small it is.
+
+    Example:
+        >>> digits_ceiled(0.0101, 2), digits_ceiled(1.23e-9, 2), digits_ceiled(1.0, 2)
+        ('0.011', '1.3e-9', '1')
+    """
+    above = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(Decimal(value))
+    return f"{above:.{digits}g}"
+
+
 def percent_floored(share: float) -> str:
     """A share in percent, floored to one decimal.
 

@@ -142,13 +142,14 @@ class WrongUsageError(Exception):
     """What the user wrote cannot be meant; ends with exit code 2."""
 
 
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether an option is not at its default because nobody gave it."""
+    return getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
+
+
 def note_unused(context: typer.Context, names: Sequence[str], why: str) -> None:
     """Says on stderr which of these options were given and do nothing."""
-    given = [
-        "--" + name.replace("_", "-")
-        for name in names
-        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
-    ]
+    given = ["--" + name.replace("_", "-") for name in names if was_given(context, name)]
     if given:
         print_note(f"{', '.join(given)} without effect: {why}")
 

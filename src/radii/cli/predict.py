@@ -58,6 +58,7 @@ def predict(
     from radii.data import Subset, read_images
     from radii.errors import DataError
     from radii.noise import NOISES
+    from radii.rounding import percent_floored
     from radii.smoothing.certify import check_prediction
 
     with arguments():
@@ -113,7 +114,7 @@ def predict(
     summary = f"{len(records)} inputs, {abstained} abstained"
     if data is not None:
         right = sum(record["prediction"] == record["label"] for record in records)
-        summary += f", {right} right ({right / len(records):.1%} of all)"
+        summary += f", {right} right ({percent_floored(right / len(records))}% of all)"
     print_line(summary)
 
 
@@ -136,8 +137,10 @@ def _record(
 
 def _cells(record: dict[str, Any], draws: int) -> list[str]:
     """One prediction as a row of the table."""
+    from radii.rounding import digits_ceiled
+
     answer = record["prediction"]
     said = "abstains" if answer is None else record["class"] or str(answer)
     top = max(record["votes"].values())
-    cells = [record["input"], said, f"{top}/{draws}", f"{record['p_value']:.2g}"]
+    cells = [record["input"], said, f"{top}/{draws}", digits_ceiled(record["p_value"], 2)]
     return cells + ([str(record["label"])] if "label" in record else [])

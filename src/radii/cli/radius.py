@@ -15,6 +15,7 @@ from radii.cli.options import (
     NoiseOption,
     NormOption,
     arguments,
+    was_given,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def radius(
+    context: typer.Context,
     noise: NoiseOption,
     norm: NormOption,
     pA: Annotated[
@@ -56,10 +58,13 @@ def radius(
     from radii.certificates import CERTIFICATES, covering, find
     from radii.noise import NOISES
     from radii.registry import reference_of
-    from radii.rounding import floored
+    from radii.rounding import ceiled, floored
 
     with arguments():
         distribution = NOISES.build(noise)
+        for option in ("alpha", "bound"):
+            if pA is not None and was_given(context, option):
+                raise ValueError(f"--{option} belongs to --votes; with --pA leave it out")
         bounds, spent = _bounds(pA, pB, votes, n, alpha, bound, tie)
         if dim is not None and dim < 1:
             raise ValueError(f"--dim must be at least 1, got {dim}")
@@ -90,7 +95,8 @@ def radius(
             }
         )
         return
-    print_line(f"pA_lower {float(bounds.pA_lower):.9f}   pB_upper {float(bounds.pB_upper):.9f}")
+    lower, upper = float(bounds.pA_lower), float(bounds.pB_upper)
+    print_line(f"pA_lower {floored(lower, 9)}   pB_upper {ceiled(upper, 9)}")
     rows = [
         [
             name,

@@ -151,10 +151,10 @@ def write(layout: Layout, run: Tabular, path: Path) -> None:
         with _whole(path) as temporary:
             _parquet.write(table, rows, json.dumps(header), temporary)
         return
-    beside(path).unlink(missing_ok=True)  # a kill must not leave it beside another table
     with _whole(path) as temporary:
         mark = _text_table.DELIMITERS[ending]
         header["rows"] = _text_table.write(table, rows, temporary, mark)
+        beside(path).unlink(missing_ok=True)  # a kill must not leave it beside another table
     replace_file(beside(path), f"{json.dumps(header, indent=2)}\n".encode())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -220,7 +221,12 @@ def average_certified_radius(outcomes: Outcomes) -> float:
         Zhai et al. 2020, arXiv:2001.02378, section 5.
     """
     check_nonempty(outcomes)
-    return float(outcomes.correct_radius.mean())
+    radii = outcomes.correct_radius
+    if not np.isfinite(radii).all():
+        return math.inf
+    exact = sum(map(Fraction, radii[radii > 0].tolist()), Fraction(0)) / len(radii)
+    mean = float(exact)
+    return mean if mean <= exact else math.nextafter(mean, 0)  # no digit of it is rounded up
 
 
 def acr_standard_error(outcomes: Outcomes) -> float | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -347,3 +349,12 @@ def test_a_grid_of_radii():
     assert radius_grid([right, Outcomes.of([row(0, 1.3)])]) == (0, 0.25, 0.5, 0.75, 1, 1.25)
     assert radius_grid([Outcomes.of([abstained(0)])]) == (0, 0.25)
     assert radius_grid([Outcomes.of([row(0, 11.0)])])[:3] == (0, 0.5, 1)
+
+
+def test_a_mean_radius_is_never_rounded_up() -> None:
+    less = math.nextafter(0.5, 0)
+    for radii in ([0.5, less], [less, 0.5, 0.5], [0.1] * 3, [0.1, 0.7, 0.3] * 7):
+        given = Outcomes.of(row(i, radius) for i, radius in enumerate(radii))
+        exact = sum(map(Fraction, radii)) / len(radii)
+        found = average_certified_radius(given)
+        assert Fraction(found) <= exact < Fraction(math.nextafter(found, 1))

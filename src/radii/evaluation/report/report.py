@@ -140,11 +140,17 @@ class Report:
         """This report, with what certified accuracy is at least; see `certified_accuracy_lower`.
 
         Raises:
-            ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, or there is no
-                certified run.
+            ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, a run was imported,
+                whose radii are rounded, or there is no certified run.
         """
         if not self.summaries:
             raise ValueError("a bound below certified accuracy needs a certified run")
+        for run in self.summaries:
+            if run.meta.get("imported"):
+                raise ValueError(
+                    f"a bound below certified accuracy needs radii that are not rounded, and those "
+                    f"of {run.run!r} were published with few digits, to the nearest"
+                )
         found = (
             certified_accuracy_lower(run.outcomes, self.radii, alpha=run.alpha, rho=rho)
             for run in self.summaries

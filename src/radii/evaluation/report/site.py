@@ -22,6 +22,7 @@ from radii.evaluation.report.pictures import Picture
 from radii.evaluation.report.reading import AttackedRun, CertifiedRun, read
 from radii.evaluation.report.report import Report
 from radii.evaluation.report.summary import Summary
+from radii.models.checkpoint import replace_file
 
 Pictures = tuple[Mapping[str, Sequence[Picture]], Mapping[str, Sequence[AttackPicture]]]
 
@@ -121,7 +122,7 @@ def write_site(
         report = Report.of_read(beside, radii, bootstrap=False)
         shown: Pictures = ({}, {}) if pictures is None else pictures(report)
         html = as_html(report, *shown, home="../index.html")
-        (out / links[id(run)]).write_text(html, encoding="utf-8")
+        replace_file(out / links[id(run)], html.encode())
         if on_page is not None:
             on_page(written, len(runs))
     certified, attacked = iter(whole.summaries), iter(whole.attacks)
@@ -134,7 +135,8 @@ def write_site(
         for name, run in zip(names, runs, strict=True)
     ]
     index = out / "index.html"
-    index.write_text(
+    replace_file(
+        index,
         page(
             "site.html.j2",
             version=__version__,
@@ -146,8 +148,7 @@ def write_site(
             radii=rounding.exact(whole.radii),
             caveats=_caveats(whole),
             unreadable=unreadable,
-        ),
-        encoding="utf-8",
+        ).encode(),
     )
     return index
 
