@@ -81,6 +81,15 @@ class ArrayDataset(Dataset):
         return torch.from_numpy(self.inputs.copy()), torch.from_numpy(self.labels.copy())
 
 
+def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, to which nobody can write any more: `ArrayDataset` need not copy it then."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner.flags.writeable = False
+        owner = owner.base
+    return array
+
+
 def _inputs(given: npt.ArrayLike, reference: str) -> npt.NDArray[Any]:
     inputs = np.asarray(given)
     if inputs.dtype != np.uint8 and inputs.dtype.kind != "f":
@@ -123,9 +132,9 @@ def _read_only(array: npt.NDArray[Any], given: npt.ArrayLike) -> npt.NDArray[Any
     """A contiguous array that nobody can write to; a copy only if somebody could."""
     if np.may_share_memory(array, np.asarray(given)) and _can_change(array):
         array = array.copy()
-    frozen = np.ascontiguousarray(array)
-    frozen.flags.writeable = False
-    return frozen
+    kept = np.ascontiguousarray(array)
+    kept.flags.writeable = False
+    return kept
 
 
 def _can_change(array: npt.NDArray[Any]) -> bool:

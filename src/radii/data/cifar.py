@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from radii.data.arrays import ArrayDataset
+from radii.data.arrays import ArrayDataset, frozen
 from radii.data.base import DATASETS, Dataset, Reader
 from radii.data.published import not_found, read_bytes, unpacked
 from radii.errors import DataError
@@ -65,9 +65,7 @@ class _Cifar(Reader):
                 )
             parts.append(np.frombuffer(content, np.uint8).reshape(-1, length))
         records = np.concatenate(parts)
-        records.flags.writeable = False  # ours alone, so ArrayDataset need not copy it again
-        inputs = records[:, self.label_bytes :].reshape(-1, *_SHAPE)
-        inputs.flags.writeable = False
+        inputs = frozen(records[:, self.label_bytes :].reshape(-1, *_SHAPE))
         labels = records[:, self.label_bytes - 1].astype(np.int64)
         return ArrayDataset(inputs, labels, self.class_names, reference)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from radii.data.arrays import ArrayDataset
+from radii.data.arrays import ArrayDataset, frozen
 from radii.data.base import DATASETS, Dataset, Reader
 from radii.data.declared import check_npz
 from radii.data.paths import expanded
@@ -62,9 +62,8 @@ class Npz(Reader):
                 class_names = _named(file["class_names"], self.path)
             else:
                 class_names = _numbered([file[key] for key in targets], self.path)
-        for array in (inputs, labels):
-            array.flags.writeable = False  # ours alone, so ArrayDataset need not copy it
-        return ArrayDataset(_channels_first(inputs, x, self.path), labels, class_names, reference)
+        inputs = _channels_first(frozen(inputs), x, self.path)
+        return ArrayDataset(inputs, frozen(labels), class_names, reference)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radii.data.arrays import ArrayDataset
+from radii.data.arrays import ArrayDataset, frozen
 from radii.data.base import DATASETS, Dataset, Reader
 from radii.data.mat import read_mat
 from radii.data.published import not_found
@@ -52,6 +52,5 @@ class SVHN(Reader):
                 f"labels in {path} must be 1 to {_ZERO}, got {wrong[0]:g}; download it again"
             )
         labels = given.astype(np.int64)
-        inputs = np.ascontiguousarray(np.moveaxis(x, (3, 2), (0, 1)))
-        inputs.flags.writeable = False  # ours alone, so ArrayDataset need not copy it again
+        inputs = frozen(np.ascontiguousarray(np.moveaxis(x, (3, 2), (0, 1))))
         return ArrayDataset(inputs, labels % _ZERO, _NAMES, reference)
