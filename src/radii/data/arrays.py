@@ -20,7 +20,8 @@ from radii.errors import DataError
 class ArrayDataset(Dataset):
     """Inputs and labels in memory, checked when they come in and read-only afterwards.
 
-    Arrays that can be written to are copied, so a later change outside cannot reach the data set.
+    Arrays that can be written to, or whose memory can, are copied, so a later change outside cannot
+    reach the data set.
 
     Args:
         inputs: `(examples, *input_shape)`. Either uint8, which `__getitem__` divides by 255, or
@@ -80,6 +81,15 @@ class ArrayDataset(Dataset):
         return torch.from_numpy(self.inputs.copy()), torch.from_numpy(self.labels.copy())
 
 
+def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, to which nobody can write any more: `ArrayDataset` need not copy it then."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner.flags.writeable = False
+        owner = owner.base
+    return array
+
+
 def _inputs(given: npt.ArrayLike, reference: str) -> npt.NDArray[Any]:
     inputs = np.asarray(given)
     if inputs.dtype != np.uint8 and inputs.dtype.kind != "f":
@@ -120,8 +130,21 @@ def _labels(given: npt.ArrayLike, num_classes: int, reference: str) -> IntArray:
 
 def _read_only(array: npt.NDArray[Any], given: npt.ArrayLike) -> npt.NDArray[Any]:
     """A contiguous array that nobody can write to; a copy only if somebody could."""
-    if array.flags.writeable and np.may_share_memory(array, np.asarray(given)):
+    if np.may_share_memory(array, np.asarray(given)) and _can_change(array):
         array = array.copy()
-    frozen = np.ascontiguousarray(array)
-    frozen.flags.writeable = False
-    return frozen
+    kept = np.ascontiguousarray(array)
+    kept.flags.writeable = False
+    return kept
+
+
+def _can_change(array: npt.NDArray[Any]) -> bool:
+    """Whether an array can be written to, or one that it is a view of, or who owns its memory."""
+    owner: Any = array
+    while isinstance(owner, (np.ndarray, memoryview)):
+        if isinstance(owner, np.ndarray) and owner.flags.writeable:
+            return True
+        owner = owner.obj if isinstance(owner, memoryview) else owner.base
+    try:
+        return owner is not None and not memoryview(owner).readonly
+    except TypeError:  # a tensor, say
+        return True

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from radii.data.base import DATASETS, Dataset, IntArray, Reader, unit_interval
+from radii.data.paths import expanded
 from radii.data.pictures import GRAY, PixelDataset, Pixels, channels_first, decoded, size_and_mode
 from radii.errors import DataError
 
@@ -43,7 +44,7 @@ class Folder(Reader):
 
     def read(self, split: str, root: Path | None, reference: str) -> Dataset:
         """The data set of that split; opens every image for its size, reads no pixels."""
-        home = Path(self.path).expanduser()
+        home = expanded(self.path)
         if not home.is_dir():
             raise DataError(f"no folder {self.path!r}; write folder:PATH with the path of a folder")
         found = _subfolders(home)
@@ -85,8 +86,11 @@ class FolderDataset(PixelDataset):
         """
         digest = hashlib.sha256(f"radii folder 1\n{self.class_names}\n".encode())
         for file in self.files:
-            content = hashlib.sha256((self.home / file).read_bytes()).hexdigest()
-            digest.update(f"{file!r} {content}\n".encode())
+            try:
+                content = (self.home / file).read_bytes()
+            except OSError as error:
+                raise DataError(f"{self.home / file} cannot be read ({error})") from error
+            digest.update(f"{file!r} {hashlib.sha256(content).hexdigest()}\n".encode())
         return digest.hexdigest()
 
     def pixels(self, index: int) -> Pixels:
@@ -106,7 +110,10 @@ def read_images(files: Sequence[Path]) -> Tensor:
 
     Raises:
         DataError: If a file is missing, is no image, or has another size than the others.
+        ValueError: If there are none.
     """
+    if not files:
+        raise ValueError("files must be at least one image file, got none")
     names = tuple(str(file) for file in files)
     labels = np.zeros(len(names), dtype=np.int64)
     images = FolderDataset(Path(), names, labels, ("",), "files", _shape(Path(), names))

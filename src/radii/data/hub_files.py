@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from radii.data.paths import expanded
 from radii.errors import DataError, RadiiError
 from radii.extras import imported
 
@@ -35,7 +36,7 @@ def opened(path: str, split: str, configuration: str | None, revision: str | Non
             f"datasets must be of version {_SCRIPTS_END} or later, which runs no code of a "
             f'repository, got {datasets.__version__}: pip install -U "radii[hub]"'
         )
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     try:
         if folder.is_dir():
             return _from_folder(datasets, folder, split, configuration)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,10 +90,31 @@ def _from_kit(path: Path) -> Synsets:
             f"'synsets' in {path} must have the fields {', '.join(sorted(wanted))}, got "
             f"{', '.join(rows.dtype.names or ()) or 'none'}; unpack the development kit again"
         )
-    leaves = [row for row in rows if int(np.asarray(row["num_children"]).item()) == 0]
-    numbers = {int(row["ILSVRC2012_ID"].item()): str(row["WNID"].item()) for row in leaves}
-    words = {str(row["WNID"].item()): str(row["words"].item()) for row in leaves}
+    try:
+        leaves = [row for row in rows if _number(row, "num_children") == 0]
+        numbers = {_number(row, "ILSVRC2012_ID"): _text(row, "WNID") for row in leaves}
+        words = {_text(row, "WNID"): _text(row, "words") for row in leaves}
+        if not len(numbers) == len(words) == len(leaves):
+            raise ValueError("two classes have the same ILSVRC2012_ID or WNID")
+    except ValueError as error:
+        raise DataError(
+            f"'synsets' in {path} cannot be read ({error}); unpack the development kit again"
+        ) from error
     return Synsets(path, dict(sorted(words.items())), numbers)
+
+
+def _number(row: Any, field: str) -> int:
+    values = np.asarray(row[field])
+    if values.size != 1 or values.dtype.kind not in "iuf" or not float(values.item()).is_integer():
+        raise ValueError(f"{field} must be a whole number, got {values.tolist()!r:.80}")
+    return int(values.item())
+
+
+def _text(row: Any, field: str) -> str:
+    values = np.asarray(row[field])
+    if values.size != 1 or values.dtype.kind != "U":
+        raise ValueError(f"{field} must be a text, got {values.tolist()!r:.80}")
+    return str(values.item())
 
 
 def _lines(path: Path) -> list[str]:

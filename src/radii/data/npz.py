@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from radii.data.arrays import ArrayDataset
+from radii.data.arrays import ArrayDataset, frozen
 from radii.data.base import DATASETS, Dataset, Reader
 from radii.data.declared import check_npz
+from radii.data.paths import expanded
 from radii.errors import DataError
 
 _UNSPLIT = (("x", "y"), ("images", "labels"))
@@ -50,19 +51,19 @@ class Npz(Reader):
 
     def read(self, split: str, root: Path | None, reference: str) -> Dataset:
         """The data set of that split."""
-        with _opened(Path(self.path).expanduser()) as file:
+        given = expanded(self.path)
+        with _opened(given) as file:
             x, y = _pair(file.files, split, self.path)
             targets = {key for _, key in _pairs() if key in file.files}
             named = {"class_names"} & set(file.files)
-            check_npz(Path(self.path).expanduser(), {x, y} | (named or targets))
+            check_npz(given, {x, y} | (named or targets))
             inputs, labels = file[x], file[y]
             if "class_names" in file.files:
                 class_names = _named(file["class_names"], self.path)
             else:
                 class_names = _numbered([file[key] for key in targets], self.path)
-        for array in (inputs, labels):
-            array.flags.writeable = False  # ours alone, so ArrayDataset need not copy it
-        return ArrayDataset(_channels_first(inputs, x, self.path), labels, class_names, reference)
+        inputs = _channels_first(frozen(inputs), x, self.path)
+        return ArrayDataset(inputs, frozen(labels), class_names, reference)
 
 
 @contextmanager

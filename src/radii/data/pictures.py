@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,10 @@ from radii.errors import DataError
 Pixels = npt.NDArray[np.uint8]
 
 MOST_PIXELS = 89_478_485  # where pillow begins to warn: 256 MiB as RGB
-GRAY = ("1", "L")
+GRAY = ("1", "L", "LA")
 _DEEP = ("F", "I")  # modes of more than 8 bits a channel begin so; converting them would clip
+_DEEP_IN_FILE = re.compile(r"(?!BGR).*;(12|16|32)[BLNFS]*")  # raw modes that lose bits
+_BITS_PER_SAMPLE = 258  # a tag of TIFF files
 
 
 class PixelDataset(Dataset):
@@ -66,7 +69,7 @@ def decoded(file: Path | IO[bytes], name: object, mode: str) -> Image.Image:
         mode: `RGB`, or `L` for gray.
 
     Raises:
-        DataError: If it cannot be read or is too large.
+        DataError: If it cannot be read, is too large or has more than 8 bits a channel.
     """
     with _opened(file, name) as image:
         return image.convert(mode)
@@ -79,10 +82,7 @@ def size_and_mode(file: Path | IO[bytes], name: object) -> tuple[tuple[int, int]
         DataError: If it cannot be read, is too large or has more than 8 bits a channel.
     """
     with _opened(file, name) as image:
-        size, mode = image.size, image.mode
-    if mode.startswith(_DEEP):
-        raise DataError(f"{name} must have 8 bits a channel, got mode {mode!r}; convert it")
-    return size, mode
+        return image.size, image.mode
 
 
 def channels_first(image: Image.Image) -> Pixels:
@@ -104,11 +104,30 @@ def check_size(size: tuple[int, int], name: object) -> None:
         )
 
 
+def _check_depth(image: Image.Image, name: object) -> None:
+    """Refuses what has more than 8 bits a channel, also where its mode does not say so.
+
+    Colours of 16 bits are opened as RGB, and cut to 8 bits when they are read.
+    """
+    got = f"mode {image.mode!r}" if image.mode.startswith(_DEEP) else ""
+    for _, _, _, how in getattr(image, "tile", ()):
+        raw, *more = how if isinstance(how, tuple) else (how,)
+        if isinstance(raw, str) and _DEEP_IN_FILE.fullmatch(raw):
+            got = got or f"{raw!r} in the file"
+        if image.format == "PPM" and more and isinstance(more[0], int) and more[0] > 255:
+            got = got or f"numbers up to {more[0]}"
+    if bits := [*getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())]:
+        got = got or (f"{max(bits)}" if max(bits) > 8 else "")
+    if got:
+        raise DataError(f"{name} must have 8 bits a channel, got {got}; convert it")
+
+
 @contextmanager
 def _opened(file: Path | IO[bytes], name: object) -> Iterator[Image.Image]:
     try:
         with Image.open(file) as image:
             check_size(image.size, name)
+            _check_depth(image, name)
             yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{name} must have at most {MOST_PIXELS} pixels ({error})") from error

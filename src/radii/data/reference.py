@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from radii.data.base import DATASETS, Dataset
+from radii.data.paths import expanded
 from radii.errors import UnknownNameError, did_you_mean
 
 _GRAMMAR = re.compile(r"(?P<name>[^:@]+)(:(?P<path>.*?))?(@(?P<split>\w+))?", re.DOTALL)
@@ -61,4 +62,4 @@ def load(reference: str, *, root: Path | str | None = None, split: str | None = 
         reader = DATASETS.build({"name": name, "path": path} if path else {"name": name})
     source = f"{name}:{path}" if path else name
     folder = root or os.environ.get("RADII_DATA")
-    return reader.read(split, Path(folder).expanduser() if folder else None, f"{source}@{split}")
+    return reader.read(split, expanded(folder) if folder else None, f"{source}@{split}")

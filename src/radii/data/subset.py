@@ -26,7 +26,7 @@ class Subset:
         seed: Names the random choice; None unless `random`.
 
     Raises:
-        ValueError: If number or seed do not fit the kind.
+        ValueError: If number or seed are no whole numbers, or do not fit the kind.
 
     Example:
         >>> Subset.parse("every:4").indices(10)
@@ -42,6 +42,12 @@ class Subset:
     def __post_init__(self) -> None:
         if self.kind not in ("all", "first", "every", "random"):
             raise ValueError(f"kind must be all, first, every or random, got {self.kind!r}")
+        for name in ("number", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, np.integer):
+                object.__setattr__(self, name, int(value))
+            elif value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
         if (self.number is None) != (self.kind == "all") or (
             self.number is not None and self.number < 1
         ):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radii.data.arrays import ArrayDataset
+from radii.data.arrays import ArrayDataset, frozen
 from radii.data.base import DATASETS, Dataset, Reader
 from radii.data.mat import read_mat
 from radii.data.published import not_found
@@ -43,12 +43,14 @@ class SVHN(Reader):
                 f"{path} must hold bytes 'X' of the shape (32, 32, 3, examples) and 'y' of the "
                 f"shape (examples, 1), got {x.dtype} {x.shape} and {y.shape}; download it again"
             )
-        labels = y[:, 0].astype(np.int64)
-        wrong = labels[(labels < 1) | (labels > _ZERO)]
+        if y.dtype.kind not in "iuf":
+            raise DataError(f"labels in {path} must be numbers, got {y.dtype}; download it again")
+        given = y[:, 0]
+        wrong = given[~np.isin(given, np.arange(1, _ZERO + 1))]
         if wrong.size:
             raise DataError(
-                f"labels in {path} must be 1 to {_ZERO}, got {wrong[0]}; download it again"
+                f"labels in {path} must be 1 to {_ZERO}, got {wrong[0]:g}; download it again"
             )
-        inputs = np.ascontiguousarray(np.moveaxis(x, (3, 2), (0, 1)))
-        inputs.flags.writeable = False  # ours alone, so ArrayDataset need not copy it again
+        labels = given.astype(np.int64)
+        inputs = frozen(np.ascontiguousarray(np.moveaxis(x, (3, 2), (0, 1))))
         return ArrayDataset(inputs, labels % _ZERO, _NAMES, reference)

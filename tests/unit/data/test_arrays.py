@@ -59,6 +59,38 @@ def test_nobody_outside_can_change_it():
         dataset.labels[0] = 1
 
 
+def test_nobody_can_change_it_through_the_array_of_a_read_only_view():
+    x, y = pixels(4, 2), LABELS.copy()
+    views = x[:], y[:], memoryview(bytearray(8))
+    for view in views[:2]:
+        view.flags.writeable = False
+    row = np.frombuffer(views[2].toreadonly(), np.uint8).reshape(4, 2)
+    buffered = np.frombuffer(views[2], np.uint8).reshape(4, 2)
+    buffered.flags.writeable = False
+    tensor = torch.zeros(4, 2)
+    held = tensor.numpy()
+    held.flags.writeable = False
+    given = (views[0], np.broadcast_to(x[:1], (4, 2)), row, buffered, held)
+    datasets = [ArrayDataset(each, views[1], NAMES) for each in given]
+    before = [dataset[0][0].clone() for dataset in datasets]
+    x += 1
+    y[:] = 0
+    views[2][:] = bytes([7] * 8)
+    tensor.fill_(7)
+    for dataset, first in zip(datasets, before, strict=True):
+        assert torch.equal(dataset[0][0], first)
+        assert dataset.labels.tolist() == [0, 2, 1, 2]
+
+
+def test_what_nobody_can_change_is_not_copied():
+    owner = pixels(8, 2)
+    owner.flags.writeable = False
+    fixed = np.frombuffer(bytes(16), np.uint8).reshape(8, 2)
+    for given in (owner, owner[:4], fixed, fixed[:4]):
+        dataset = ArrayDataset(given[:4], LABELS, NAMES)
+        assert np.shares_memory(dataset.inputs, given)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -124,6 +126,28 @@ def test_a_truncated_archive_is_refused(tmp_path):
     write_archive(path, "cifar-10-batches-bin", cifar10_files())
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz cannot be read"):
+        load("cifar10", root=tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_damaged_archive_is_refused_also_where_its_end_is_not_needed(tmp_path, split):
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    write_archive(path, "cifar-10-batches-bin", cifar10_files())
+    whole = path.read_bytes()
+    wrong_checksum = whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]
+    for content in (wrong_checksum, whole[:-8], whole[:-1], whole + b"more"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz cannot be read"):
+            load(f"cifar10@{split}", root=tmp_path)
+
+
+def test_what_comes_after_the_archive_is_counted(tmp_path, monkeypatch):
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    write_archive(path, "cifar-10-batches-bin", cifar10_files())
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(5_000_000)))
+    assert len(load("cifar10", root=tmp_path)) == 2
+    monkeypatch.setattr("radii.data.cifar._MOST_BYTES", 4_000_000)
+    with pytest.raises(DataError, match="it holds more than 4000000 bytes"):
         load("cifar10", root=tmp_path)
 
 

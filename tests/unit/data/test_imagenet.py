@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from radii.data import load, pictures
 from radii.data.imagenet import middle
@@ -180,6 +181,31 @@ def test_damaged_lists_are_refused(home, tmp_path):
     write_kit(home, [1], WORDS)
     (home / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").write_bytes(b"no matrix" * 30)
     with pytest.raises(DataError, match=r"meta\.mat cannot be read"):
+        load("imagenet", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("num_children", np.zeros((0, 0))), ("num_children", np.nan), ("num_children", 0.5)),
+        *(("ILSVRC2012_ID", [[1.0, 2.0]]), ("ILSVRC2012_ID", "x"), ("ILSVRC2012_ID", 2.0)),
+        *(("WNID", ""), ("WNID", 1.0), ("WNID", WNIDS[1]), ("words", np.zeros((0, 0)))),
+    ],
+)
+def test_a_field_of_the_kit_that_is_wrong_is_refused(home, tmp_path, field, value):
+    write_kit(home, [1], WORDS)
+    rows = {
+        **{"ILSVRC2012_ID": [1.0, 2.0, 3.0], "WNID": [*WNIDS]},
+        **{"words": ["tench", "crane", "crane"], "num_children": [0.0, 0.0, 0.0]},
+    }
+    rows[field] = [value, *rows[field][1:]]
+    table = np.empty((3, 1), dtype=[(name, "O") for name in rows])
+    for name, values in rows.items():
+        for number, each in enumerate(values):
+            table[name][number, 0] = each
+    path = home / "ILSVRC2012_devkit_t12" / "data" / "meta.mat"
+    savemat(path, {"synsets": table})
+    with pytest.raises(DataError, match=r"'synsets' in .*meta\.mat cannot be read .*; unpack"):
         load("imagenet", root=tmp_path)
 
 

@@ -91,3 +91,15 @@ def test_other_texts_are_refused(text):
 def test_fields_that_do_not_fit_are_refused(fields):
     with pytest.raises(ValueError, match="must be"):
         Subset(*fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [("every", 2.5), ("first", 2.5), ("first", 2.0), ("first", True), ("random", 3, 1.5)]
+)
+def test_numbers_that_are_not_whole_are_refused(fields):
+    with pytest.raises(ValueError, match=r"(number|seed) must be a whole number, got"):
+        Subset(*fields)
+
+
+def test_whole_numbers_of_numpy_are_those_of_python():
+    assert Subset("random", np.int64(3), np.int64(1)) == Subset("random", 3, 1)

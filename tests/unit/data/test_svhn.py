@@ -35,6 +35,11 @@ def test_what_is_wrong_is_said(tmp_path):
     write_svhn(tmp_path, "test", pixels(2, 3, 32, 32), [1, 11])
     with pytest.raises(DataError, match="must be 1 to 10, got 11"):
         load("svhn", root=tmp_path)
+    for label in (1.5, 0.0, np.nan):
+        savemat(path, {"X": pixels(32, 32, 3, 2), "y": np.array([[1.0], [label]])})
+        with pytest.raises(DataError, match=f"labels .* must be 1 to 10, got {label:g}"):
+            load("svhn", root=tmp_path)
+    write_svhn(tmp_path, "test", pixels(2, 3, 32, 32), [1, 11])
     whole = path.read_bytes()
     for content in (whole[:-500], whole[:100], b"", b"no matrix at all" * 20):
         path.write_bytes(content)
