@@ -43,7 +43,7 @@ class Remembered:
 
     Args:
         function: Float32 arrays `(rows, *shape)` to scores `(rows, num_classes)` or labels
-            `(rows,)`.
+            `(rows,)`. Rows of another type are rounded to float32 before it gets them.
         path: The file; made if it does not exist.
         key: Which classifier answers: name it and its version. Answers kept under another key are
             not used.
@@ -84,6 +84,7 @@ class Remembered:
 
     def __call__(self, rows: npt.NDArray[np.float32]) -> Array:
         """Scores or labels of `(rows, *shape)`."""
+        rows = np.asarray(rows, dtype=np.float32)  # as which they are named
         if not len(rows):
             return answered(self.function, rows)
         names = [_name(row) for row in rows]

@@ -189,10 +189,10 @@ def _compiled(compiler: str) -> Path:
 
 def _folder() -> Path:
     """The cache folder of the user, or a new one that nobody else can write."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(home) / "radii"
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        folder = Path(home) / "radii"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError where the user has no home folder
         return Path(tempfile.mkdtemp(prefix="radii-"))
     return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="radii-"))

@@ -13,13 +13,14 @@ sklearn: Any = pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 from sklearn.base import clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
+from radii.errors import BaseClassifierError  # noqa: E402
 from radii.interop import SmoothedEstimator  # noqa: E402
 from radii.interop.sklearn_estimator import AbstainedError  # noqa: E402
 from radii.noise import Gaussian, Laplace  # noqa: E402
@@ -117,6 +118,41 @@ def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:
     np.testing.assert_array_equal(fitted().predict_proba(x), shares)
     other = fitted(random_state=1).predict_proba(x)
     assert not np.array_equal(other, shares)
+
+
+def test_zero_has_no_sign() -> None:
+    estimator = fitted(abstain="top")
+    shares = estimator.predict_proba([[0.0, 1.0], [-0.0, 1.0]])
+    np.testing.assert_array_equal(shares[0], shares[1])
+
+
+def test_what_is_no_classifier_is_refused() -> None:
+    x, _ = blobs()
+    message = "estimator must be a classifier, got LinearRegression"
+    with pytest.raises(ValueError, match=message):
+        SmoothedEstimator(LinearRegression()).fit(x, np.arange(len(x)) % 2)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert SmoothedEstimator(pipeline, copies=2).fit(*blobs()).estimator_ is not pipeline
+
+
+@pytest.mark.parametrize("answer", [0.5, float("nan"), "1"])
+def test_answers_that_are_no_classes_are_refused(answer: object) -> None:
+    class Odd(LogisticRegression):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:  # noqa: N803
+            return np.full(len(X), answer)
+
+    estimator = fitted(estimator=Odd(), n=100)
+    with pytest.raises(BaseClassifierError, match="must answer the classes it was trained on, who"):
+        estimator.predict([[2.0, 2.0]])
+
+
+@pytest.mark.parametrize("kind", [float, bool, object])
+def test_classes_may_come_as_numbers_of_another_type(kind: type) -> None:
+    class Odd(LogisticRegression):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:  # noqa: N803
+            return super().predict(X).astype(kind)
+
+    assert fitted(estimator=Odd()).predict([[2.0, 2.0], [0, 0]]).tolist() == ["yes", "no"]
 
 
 def test_parameters_are_those_of_scikit_learn() -> None:

@@ -91,6 +91,17 @@ def test_no_rows(path):
         assert remembered(rows(0)).shape == (0,)
 
 
+def test_rows_of_another_type_are_rounded_to_that_of_their_names(path):
+    threshold = np.float32(0.1)
+    service = Service(lambda x: (x[:, 0] > threshold).astype(int))
+    with closing(Remembered(service, path, key="a")) as remembered:
+        near = threshold + np.array([[0.0], [1e-12]])  # one number in float32, two in float64
+        assert near.dtype == np.float64
+        assert remembered(near).tolist() == [0, 0]
+        assert remembered(near.astype(np.float32)).tolist() == [0, 0]
+        assert remembered(np.array([[0], [1]])).tolist() == [0, 1]
+
+
 def test_rows_of_another_shape_are_other_rows(path):
     service = Service(lambda x: np.full(len(x), x.ndim))
     with closing(Remembered(service, path, key="a")) as remembered:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pytest
 import torch
 from scipy.special import ndtr
 
-from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream
+from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream, _native
 from radii.noise._native import NAME, add_normal, library, threefry
 
 if shutil.which(os.environ.get("CC", "cc")) is None:
@@ -185,3 +186,18 @@ def test_noise_is_added_before_it_is_rounded(noise: AdditiveNoise) -> None:
     found = noise.at(x, stream, generators, out=torch.empty(40, 5, dtype=torch.bfloat16))
     assert torch.equal(found, exact.bfloat16())
     assert not torch.equal(found.float(), exact)
+
+
+def test_a_user_without_a_home_gets_a_folder_for_the_time_being(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(*_: object) -> object:
+        raise KeyError("no such user")
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert _native._folder().parent == tmp_path

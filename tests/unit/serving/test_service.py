@@ -184,6 +184,22 @@ def test_closing_answers_or_cancels_what_waits(gate: Gate) -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_who_waits_for_several_gets_to_know_of_those_that_closing_cancels(gate: Gate) -> None:
+    service = Service(smoothed(gate, batch_size=100))
+    futures = [service.submit(at(1), n=1_000)]
+    assert gate.begun.wait(LONG)
+    futures += [service.submit(at(1)) for _ in range(3)]
+    assert futures[-1].cancel()  # by whoever asked, before
+    closing = threading.Thread(target=service.close, kwargs={"cancel": True})
+    closing.start()
+    done, _ = wait_for(futures[1:], 10)
+    gate.open.set()
+    closing.join(LONG)
+    assert done == {*futures[1:]}
+    assert wait_for(futures, 10).not_done == set()
+    assert [each.cancelled() for each in futures] == [False, True, True, True]
+
+
 def test_a_cancelled_request_is_not_drawn(gate: Gate) -> None:
     with Service(smoothed(gate, batch_size=100)) as service:
         first = service.submit(at(1), n=100)
