@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,14 @@ def fails_oddly(number: int) -> Callable[[int], int]:
 
 def cannot_be_made(number: int) -> Callable[[int], int]:
     raise ValueError("there is no such function")
+
+
+def ends_python(number: int) -> Callable[[int], int]:
+    return lambda shard: sys.exit(0) if shard == 3 else shard
+
+
+def ends_python_at_once(number: int) -> Callable[[int], int]:
+    sys.exit("no more")
 
 
 class Dies:
@@ -206,6 +215,13 @@ def remote(executor: Executor) -> Executor:
     if isinstance(executor, Serial):
         pytest.skip("serial has no worker")
     return executor
+
+
+def test_a_function_that_ends_python_does_not_end_the_driver(remote: Executor) -> None:
+    with pytest.raises(RadiiError, match=r"must not end Python, got sys\.exit\(0\)"):
+        list(remote.map(ends_python, range(9)))
+    with pytest.raises(RadiiError, match=r"must not end Python, got sys\.exit\('no more'\)"):
+        list(remote.map(ends_python_at_once, range(9)))
 
 
 def test_without_shards_no_worker_starts(remote: Executor) -> None:

@@ -25,17 +25,23 @@ class Job(Generic[S, R]):
     def __init__(self, make: Callable[[int], Callable[[S], R]], number: int, cores: int) -> None:
         given = os.environ.get("OMP_NUM_THREADS", "")
         os.environ["OMP_NUM_THREADS"] = str(min(cores, int(given)) if given.isdigit() else cores)
-        try:
-            self._function = make(number)
-        except Exception as error:
-            raise _portable(error) from None
+        self._function = _sent(make, number)
 
     def __call__(self, shard: S) -> R:
         """The function's result, or an error that can be sent."""
-        try:
-            return self._function(shard)
-        except Exception as error:
-            raise _portable(error) from None
+        return _sent(self._function, shard)
+
+
+def _sent(function: Callable[[S], R], argument: S) -> R:
+    """What a function returns; what it raises can be sent."""
+    try:
+        return function(argument)
+    except SystemExit as error:  # of the worker's process; sent, it would end the driver's
+        raise RadiiError(
+            f"the function of a worker must not end Python, got sys.exit({error.code!r})"
+        ) from None
+    except Exception as error:
+        raise _portable(error) from None
 
 
 def _portable(error: Exception) -> Exception:
