@@ -33,3 +33,13 @@ def test_every_test_that_a_page_names_exists(path, function):
 def test_every_local_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_on_extending_names_the_entry_points_of_every_registry():
+    sources = [path.read_text() for path in (ROOT / "src" / "radii").rglob("*.py")]
+    kinds = [kind for text in sources for kind in re.findall(r"\] = Registry\(\s*\"(\w+)\"", text)]
+    assert len(kinds) > 10
+    (groups,) = re.findall(
+        r"^The groups are (.*?)\. An", (ROOT / "docs" / "extending.md").read_text(), re.M | re.S
+    )
+    assert sorted(re.findall(r"`radii\.(\w+)`", groups)) == sorted(kinds)

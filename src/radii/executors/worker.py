@@ -25,26 +25,27 @@ class Job(Generic[S, R]):
     def __init__(self, make: Callable[[int], Callable[[S], R]], number: int, cores: int) -> None:
         given = os.environ.get("OMP_NUM_THREADS", "")
         os.environ["OMP_NUM_THREADS"] = str(min(cores, int(given)) if given.isdigit() else cores)
-        try:
-            self._function = make(number)
-        except (Exception, SystemExit) as error:
-            raise _portable(error) from None
+        self._function = _sent(make, number)
 
     def __call__(self, shard: S) -> R:
         """The function's result, or an error that can be sent."""
-        try:
-            return self._function(shard)
-        except (Exception, SystemExit) as error:
-            raise _portable(error) from None
+        return _sent(self._function, shard)
 
 
-def _portable(error: Exception | SystemExit) -> Exception:
-    """The error itself, or one of the same words if it does not survive being sent.
+def _sent(function: Callable[[S], R], argument: S) -> R:
+    """What a function returns; what it raises can be sent."""
+    try:
+        return function(argument)
+    except SystemExit as error:  # of the worker's process; sent, it would end the driver's
+        raise RadiiError(
+            f"the function of a worker must not end Python, got sys.exit({error.code!r})"
+        ) from None
+    except Exception as error:
+        raise _portable(error) from None
 
-    What ends a worker must not end who gave it work, so an exit becomes an error.
-    """
-    if isinstance(error, SystemExit):
-        return RadiiError(f"a worker's function ended Python by SystemExit({error.code!r})")
+
+def _portable(error: Exception) -> Exception:
+    """The error itself, or one of the same words if it does not survive being sent."""
     try:
         again = pickle.loads(pickle.dumps(error))  # noqa: S301
     except Exception:

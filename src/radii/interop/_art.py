@@ -56,6 +56,9 @@ class SmoothedArtClassifier(_Classifier):  # type: ignore[misc]
             y: `(inputs,)` labels or `(inputs, num_classes)` weights of the classes.
             reduction: "none", "mean" or "sum" over the inputs.
             kwargs: Unused; the interface has it.
+
+        Raises:
+            ValueError: If `reduction` is another, or `y` has another shape.
         """
         if reduction not in ("none", "mean", "sum"):
             raise ValueError(f"reduction must be one of none, mean, sum, got {reduction!r}")
@@ -113,13 +116,13 @@ class SmoothedArtClassifier(_Classifier):  # type: ignore[misc]
     def _losses(self, x: Tensor, y: Array) -> Tensor:
         scores: Tensor = self.model(x)
         given = torch.as_tensor(np.asarray(y), device=scores.device)
-        if given.shape not in (scores.shape, scores.shape[:1]):
-            raise ValueError(
-                f"labels must have shape {tuple(scores.shape[:1])}, or {tuple(scores.shape)} for "
-                f"one-hot ones, got {tuple(given.shape)}"
-            )
-        if given.ndim == 1:
+        if given.shape == scores.shape[:1]:
             return -scores.gather(1, given.to(torch.int64)[:, None])[:, 0]
+        if given.shape != scores.shape:
+            raise ValueError(
+                f"y must have the shape ({len(scores)},), of labels, or {tuple(scores.shape)}, of "
+                f"weights of the classes, got {tuple(given.shape)}"
+            )
         return -(given.to(scores.dtype) * scores).sum(1)
 
     def _answers(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from radii.errors import RadiiError
+from radii.errors import BaseClassifierError, RadiiError
 from radii.extras import imported
 from radii.interop._fitting import noisy_copies
 from radii.noise import Gaussian, Noise
@@ -109,7 +109,7 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
         if inner is None:
             inner = _module("linear_model").LogisticRegression(max_iter=1_000)
         if not _base.is_classifier(inner):
-            raise ValueError(f"estimator must be a classifier, got {inner!r}")
+            raise ValueError(f"estimator must be a classifier, got {type(inner).__name__}")
         self.estimator_ = _base.clone(inner)
         self.estimator_.fit(
             noisy_copies(x, noise, self.copies, self.seed_), np.tile(codes, self.copies)
@@ -213,7 +213,15 @@ class SmoothedEstimator(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]
 
     def _labels(self, x: Tensor) -> IntArray:
         """The base classifier: positions in `classes_`."""
-        return np.asarray(self.estimator_.predict(x.numpy()), dtype=np.int64)
+        found = np.asarray(self.estimator_.predict(x.numpy()))
+        with np.errstate(invalid="ignore"):  # NaN is refused with the rest
+            codes = found.astype(np.int64) if found.dtype.kind in "biufO" else None
+        if codes is None or not np.array_equal(codes, found):
+            raise BaseClassifierError(
+                f"the estimator must answer the classes it was trained on, whole numbers below "
+                f"{len(self.classes_)}, got {found.dtype} such as {found.ravel()[:3].tolist()!r}"
+            )
+        return codes
 
 
 def _nearer(certification: Certification, by: float) -> Certification:
@@ -227,7 +235,7 @@ def _nearer(certification: Certification, by: float) -> Certification:
 
 
 def _named(row: Array) -> int:
-    digest = hashlib.shake_128(row.tobytes()).digest(8)
+    digest = hashlib.shake_128((row + 0.0).tobytes()).digest(8)  # -0.0 is the input that 0.0 is
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -125,7 +125,10 @@ class DiffusionDenoiser(nn.Module):
 
 
 def _levels(alphas_cumprod: Tensor | Sequence[float]) -> Tensor:
-    """The standard deviation of the noise of each step, for images in [-1, 1]; float64."""
+    """The standard deviation of the noise of each step, for images in [-1, 1]; float64.
+
+    It is 0 where `abar` is 1, and infinite where it is 0.
+    """
     abar = torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu()
     if (
         abar.ndim != 1
@@ -134,15 +137,19 @@ def _levels(alphas_cumprod: Tensor | Sequence[float]) -> Tensor:
     ):
         raise ValueError(
             f"alphas_cumprod must be two or more decreasing numbers in [0, 1], "
-            f"got shape {tuple(abar.shape)}, from {abar.max().item() if len(abar) else None!r} to "
-            f"{abar.min().item() if len(abar) else None!r}"
+            f"got shape {tuple(abar.shape)}, from {abar.max().item() if abar.numel() else None!r} "
+            f"to {abar.min().item() if abar.numel() else None!r}"
         )
     return ((1 - abar) / abar).sqrt()
 
 
 def _nearest(levels: Tensor, wanted: float, sigma: float) -> int:
-    """The step whose level is nearest in logarithm."""
-    least, most = float(levels[0]), float(levels[-1])
+    """The step whose level is nearest in logarithm.
+
+    A step without noise, or without anything else, has no level near to another.
+    """
+    between = levels[(levels > 0) & levels.isfinite()].tolist() or [math.inf]
+    least, most = between[0], between[-1]
     if not least * (1 - _ROUNDING) <= wanted <= most * (1 + _ROUNDING):
         units = sigma / wanted
         raise ValueError(

@@ -97,4 +97,8 @@ def _is_fitted(estimator: Any) -> bool:
     """As `check_is_fitted` of scikit-learn decides it."""
     if hasattr(estimator, "__sklearn_is_fitted__"):
         return bool(estimator.__sklearn_is_fitted__())
-    return any(name.endswith("_") and not name.startswith("__") for name in vars(estimator))
+    names = vars(estimator) if hasattr(estimator, "__dict__") else dir(estimator)  # or __slots__
+    return any(
+        name.endswith("_") and not name.startswith("__") and hasattr(estimator, name)
+        for name in names
+    )

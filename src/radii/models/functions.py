@@ -97,7 +97,7 @@ class ArrayFunction:
         """Scores or labels of `(rows, *shape)`, on the CPU."""
         rows = np.ascontiguousarray(x.detach().to("cpu", torch.float32).numpy())
         limit = self.batch_limit or max(len(rows), 1)
-        parts = [rows[first : first + limit].copy() for first in range(0, len(rows), limit)]
+        parts = [rows[first : first + limit].copy() for first in range(0, max(len(rows), 1), limit)]
         answers = list(self._answers(parts))
         shapes = {answer.shape[1:] for answer in answers}
         if len(shapes) > 1:

@@ -94,7 +94,7 @@ class Desk:
                 self._waiting.clear()
             self._changed.notify()
         for job in dropped:
-            _cancelled(job)
+            _cancelled(job.future)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -117,7 +117,7 @@ class Desk:
                 self._waiting.clear()
                 self._under_way.clear()
             for job in left:
-                if not _cancelled(job) and not job.future.done():
+                if not _cancelled(job.future) and not job.future.done():
                     job.future.set_exception(RuntimeError("the service ended before its answer"))
 
     def _requests(self) -> Iterator[Request | None]:
@@ -172,9 +172,6 @@ class Desk:
                 job.conclude(question, votes)
 
 
-def _cancelled(job: Job) -> bool:
-    """Whether a job could be cancelled; then everybody who waits for its future is told."""
-    if not job.future.cancel():
-        return False
-    job.future.set_running_or_notify_cancel()
-    return True
+def _cancelled(future: Future[Any]) -> bool:
+    """Cancels a future that was not begun, and says whether it did; `wait` gets to know of it."""
+    return future.cancel() and not future.set_running_or_notify_cancel()

@@ -25,8 +25,9 @@ class Service:
 
     Callers submit single inputs from any thread and get a `Future`. A thread of the service fills
     each round on the device with draws of the oldest requests first, and takes up new ones between
-    rounds. The noise of a request depends on its seed alone, so its answer is that of
-    `SmoothedClassifier.predict` or `certify` with the same seed, whoever shares the round.
+    rounds. The noise of a request depends on its seed and on `block` alone, so its certificate is
+    that of `SmoothedClassifier.certify` with the same plan and seed, whoever shares the round, and
+    with the default `block` its prediction is that of `predict`, which takes blocks of 100.
 
     If the base classifier fails, each request that was under way is asked again by itself, and
     only those fail that fail alone.
@@ -35,7 +36,8 @@ class Service:
         smoothed: With its `input_shape`. A smaller `batch_size` makes rounds shorter, so that new
             requests wait less; a larger one does more draws a second.
         queue: Requests that may wait until the device has room; one more is refused.
-        block: Draws in one block of the random streams; plans must have the same.
+        block: Draws in one block of the random streams; plans must have the same. With another
+            than 100 predictions are of other draws than those of `SmoothedClassifier.predict`.
 
     Raises:
         BaseClassifierError: If the base classifier is in training mode.
@@ -87,7 +89,8 @@ class Service:
             BusyError: If the queue is full.
             RuntimeError: If the service is closed.
             TypeError: If the input is not floating point.
-            ValueError: If the input has another shape or is not finite.
+            ValueError: If the input has another shape or is not finite, n is no whole number of at
+                least 1, or alpha is not in (0, 1).
             PlanError: If n draws could never give an answer at this alpha.
         """
         deadline = Deadline.within(budget)

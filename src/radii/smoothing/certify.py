@@ -310,7 +310,7 @@ def check_prediction(n: int, alpha: float) -> None:
     """Refuses an n with which PREDICT would always abstain; see `predict`."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}")
-    if n < 1:
+    if not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
     least = 1
     while two_sided_p_value(np.array(least), np.array(least)) > alpha:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
+from radii.errors import BaseClassifierError  # noqa: E402
 from radii.interop import SmoothedEstimator  # noqa: E402
 from radii.interop.sklearn_estimator import AbstainedError  # noqa: E402
 from radii.noise import Gaussian, Laplace  # noqa: E402
@@ -146,6 +147,41 @@ def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:
     assert not np.array_equal(other, shares)
 
 
+def test_zero_has_no_sign() -> None:
+    estimator = fitted(abstain="top")
+    shares = estimator.predict_proba([[0.0, 1.0], [-0.0, 1.0]])
+    np.testing.assert_array_equal(shares[0], shares[1])
+
+
+def test_what_is_no_classifier_is_refused() -> None:
+    x, _ = blobs()
+    message = "estimator must be a classifier, got LinearRegression"
+    with pytest.raises(ValueError, match=message):
+        SmoothedEstimator(LinearRegression()).fit(x, np.arange(len(x)) % 2)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert SmoothedEstimator(pipeline, copies=2).fit(*blobs()).estimator_ is not pipeline
+
+
+@pytest.mark.parametrize("answer", [0.5, float("nan"), "1"])
+def test_answers_that_are_no_classes_are_refused(answer: object) -> None:
+    class Odd(LogisticRegression):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:  # noqa: N803
+            return np.full(len(X), answer)
+
+    estimator = fitted(estimator=Odd(), n=100)
+    with pytest.raises(BaseClassifierError, match="must answer the classes it was trained on, who"):
+        estimator.predict([[2.0, 2.0]])
+
+
+@pytest.mark.parametrize("kind", [float, bool, object])
+def test_classes_may_come_as_numbers_of_another_type(kind: type) -> None:
+    class Odd(LogisticRegression):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:  # noqa: N803
+            return super().predict(X).astype(kind)
+
+    assert fitted(estimator=Odd()).predict([[2.0, 2.0], [0, 0]]).tolist() == ["yes", "no"]
+
+
 def test_parameters_are_those_of_scikit_learn() -> None:
     tree = DecisionTreeClassifier(max_depth=2)
     estimator = SmoothedEstimator(tree, noise=Gaussian(0.1), n=50)
@@ -180,8 +216,3 @@ def test_it_works_with_the_tools_of_scikit_learn() -> None:
 def test_wrong_parameters_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fitted(**given)
-
-
-def test_a_regressor_is_refused() -> None:
-    with pytest.raises(ValueError, match="estimator must be a classifier, got LinearRegression"):
-        SmoothedEstimator(LinearRegression()).fit(*blobs())

@@ -109,12 +109,22 @@ def test_both_ends_of_the_schedule_count():
 
 
 def test_a_schedule_may_end_in_noise_alone():
-    denoiser = DiffusionDenoiser(Best("v"), [1.0, 0.8, 0.2, 0.0], sigma=10.0)
-    assert denoiser.step == 2
+    abar = [1.0, 0.8, 0.2, 0.0]  # levels 0, 0.5, 2 and infinity
+    for sigma, step in ((0.25, 1), (0.4, 1), (0.6, 2), (1.0, 2)):
+        assert DiffusionDenoiser(Best("v"), abar, sigma=sigma).step == step
+    for sigma in (0.2, 1.1, 1e6):
+        with pytest.raises(ValueError, match=r"in the noise of the schedule, 0\.25 to 1 in the"):
+            DiffusionDenoiser(Best("v"), abar, sigma=sigma)
+    with pytest.raises(ValueError, match="sigma must be in the noise of the schedule"):
+        DiffusionDenoiser(Best("v"), [1.0, 0.0], sigma=0.5)
 
 
 @pytest.mark.parametrize(
-    "wrong", [[0.5], [], [0.5, 0.6], [0.5, 0.5], [1.1, 0.5], [0.5, -0.1], [0.5, math.nan], [[0.5]]]
+    "wrong",
+    [
+        *([0.5], [], [0.5, 0.6], [0.5, 0.5], [1.1, 0.5], [0.5, -0.1], [0.5, math.nan], [[0.5]]),
+        *(torch.tensor(0.5), torch.zeros(2, 0), 0.5),
+    ],
 )
 def test_what_is_no_schedule_is_refused(wrong):
     with pytest.raises(ValueError, match="alphas_cumprod must be two or more decreasing numbers"):

@@ -143,3 +143,23 @@ def test_columns_with_names_are_no_reason_to_warn(file):
     estimator = linear.LogisticRegression().fit(X, X[:, 0] > 0)
     estimator.feature_names_in_ = np.array(list("abcdef"), dtype=object)
     assert ScikitLearn(estimator)(torch.from_numpy(X)).shape == (20, 2)
+
+
+class Slotted:
+    """An estimator without a `__dict__`."""
+
+    __slots__ = ("classes_",)
+
+    def fit(self, x, y):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict(self, x):
+        return (x.sum(1) > 0).astype(int)
+
+
+def test_an_estimator_may_have_slots():
+    expected = (X.sum(1) > 0).astype(int).tolist()
+    assert ScikitLearn(Slotted().fit(X, None))(torch.from_numpy(X)).tolist() == expected
+    with pytest.raises(BaseClassifierError, match="must be fitted, and this Slotted is not"):
+        ScikitLearn(Slotted())

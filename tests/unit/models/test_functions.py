@@ -93,6 +93,13 @@ def test_threads_call_at_the_same_time():
     assert len(ArrayFunction(meets, batch_limit=2, threads=3)(batch(6))) == 6
 
 
+@pytest.mark.parametrize("options", [{}, {"batch_limit": 3}, {"batch_limit": 3, "threads": 2}])
+def test_no_rows_get_no_answers(options):
+    x = torch.zeros(0, 4)
+    assert ArrayFunction(lambda x: x.sum(1) > 0, **options)(x).tolist() == []
+    assert ArrayFunction(lambda x: x[:, :2], **options)(x).shape == (0, 2)
+
+
 def test_the_function_gets_arrays_of_its_own():
     def overwrites(x):
         assert x.dtype == np.float32

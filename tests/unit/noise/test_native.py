@@ -15,8 +15,8 @@ import pytest
 import torch
 from scipy.special import ndtr
 
-from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream
-from radii.noise._native import NAME, _folder, add_normal, library, threefry
+from radii.noise import AdditiveNoise, Gaussian, Generators, Laplace, Stream, _native
+from radii.noise._native import NAME, add_normal, library, threefry
 
 if shutil.which(os.environ.get("CC", "cc")) is None:
     pytest.skip("no C compiler on this machine", allow_module_level=True)
@@ -188,12 +188,16 @@ def test_noise_is_added_before_it_is_rounded(noise: AdditiveNoise) -> None:
     assert not torch.equal(found.float(), exact)
 
 
-def test_without_a_home_folder_the_code_lies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+def test_a_user_without_a_home_gets_a_folder_for_the_time_being(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(*_: object) -> object:
+        raise KeyError("no such user")
 
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", nobody)
-    folder = _folder()
-    assert folder.is_dir()
-    folder.rmdir()
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert _native._folder().parent == tmp_path

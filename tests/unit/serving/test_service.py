@@ -84,6 +84,17 @@ def test_answers_are_those_of_the_library() -> None:
             assert same(early.result(), classifier.predict(at(x), seed=i, budget=LONG))
 
 
+def test_another_block_is_other_draws() -> None:
+    classifier, plan = smoothed(), SamplingPlan(n=3_000, seed=4, block=50)
+    with Service(classifier, block=50) as service:
+        found, certified = service.submit(at(0.3), seed=4), service.submit_certify(at(0.3), plan)
+    assert not same(found.result(), classifier.predict(at(0.3), seed=4))
+    expected = classifier.certify(at(0.3), plan)
+    assert not isinstance(expected, list)
+    votes = certified.result().estimation.votes
+    assert votes.tolist() == expected.estimation.votes.tolist()
+
+
 @pytest.mark.parametrize(
     "plan",
     [
@@ -185,6 +196,22 @@ def test_closing_answers_or_cancels_what_waits(gate: Gate) -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_who_waits_for_several_gets_to_know_of_those_that_closing_cancels(gate: Gate) -> None:
+    service = Service(smoothed(gate, batch_size=100))
+    futures = [service.submit(at(1), n=1_000)]
+    assert gate.begun.wait(LONG)
+    futures += [service.submit(at(1)) for _ in range(3)]
+    assert futures[-1].cancel()  # by whoever asked, before
+    closing = threading.Thread(target=service.close, kwargs={"cancel": True})
+    closing.start()
+    done, _ = wait_for(futures[1:], 10)
+    gate.open.set()
+    closing.join(LONG)
+    assert done == {*futures[1:]}
+    assert wait_for(futures, 10).not_done == set()
+    assert [each.cancelled() for each in futures] == [False, True, True, True]
+
+
 def test_a_cancelled_request_is_not_drawn(gate: Gate) -> None:
     with Service(smoothed(gate, batch_size=100)) as service:
         first = service.submit(at(1), n=100)
@@ -254,6 +281,9 @@ def test_inputs_are_checked_when_they_are_submitted() -> None:
             service.submit(torch.zeros(2, dtype=torch.int64))
         with pytest.raises(PlanError, match="can never predict"):
             service.submit(at(1), n=5)
+        for n in (1000.5, 1000.0, 0):
+            with pytest.raises(ValueError, match="n must be a whole number of at least 1, got"):
+                service.submit(at(1), n=n)  # type: ignore[arg-type]
         with pytest.raises(PlanError, match="can never certify"):
             service.submit_certify(at(1), SamplingPlan(n=5))
         with pytest.raises(NotCoveredError):
