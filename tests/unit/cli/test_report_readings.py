@@ -191,6 +191,12 @@ def test_certified_accuracy_is_at_least(ledger, capsys):
         assert "At least, with probability 0.9" in " ".join(capsys.readouterr().out.split())
 
 
+def test_radii_of_a_log_bound_nothing(tmp_path, capsys):
+    path = write(tmp_path / "log", [row(0)], imported={"file": "log"})
+    assert run(["report", str(path), "--rho", "0.1"]) == 1
+    assert "log' was imported: its radii are those that were published" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -99,6 +101,19 @@ def test_names_that_would_be_one_page_are_told_apart(tmp_path):
     write_site(runs, tmp_path / "site")
     names = sorted(path.name for path in (tmp_path / "site" / "runs").iterdir())
     assert names == ["A-B.sqlite-3.html", "a-b.sqlite-2.html", "a-b.sqlite.html"]
+
+
+def test_a_page_that_breaks_off_leaves_the_old_one(results, tmp_path, monkeypatch):
+    pages = site_of(results, tmp_path).parent
+    before = {each: each.read_bytes() for each in pages.rglob("*.html")}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_site(read_runs([results / "one.sqlite"])[0], pages)
+    assert {each: each.read_bytes() for each in pages.rglob("*") if each.is_file()} == before
 
 
 def test_no_run_is_no_site(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from radii.errors import LedgerError
 from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import Recorded
 from radii.evaluation.metrics import certified_accuracy_lower, grid_to, radius_grid
@@ -140,11 +141,19 @@ class Report:
         """This report, with what certified accuracy is at least; see `certified_accuracy_lower`.
 
         Raises:
+            LedgerError: If a run was imported, with radii that may be larger than those it had.
             ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, or there is no
                 certified run.
         """
         if not self.summaries:
             raise ValueError("a bound below certified accuracy needs a certified run")
+        for run in self.summaries:
+            if run.meta.get("imported"):
+                raise LedgerError(
+                    f"{run.run!r} was imported: its radii are those that were published, which "
+                    f"may be rounded up, so that alpha does not bound how many of them are wrong; "
+                    f"certify the inputs with `radii certify`."
+                )
         found = (
             certified_accuracy_lower(run.outcomes, self.radii, alpha=run.alpha, rho=rho)
             for run in self.summaries

@@ -22,6 +22,7 @@ from radii.evaluation.report.pictures import Picture
 from radii.evaluation.report.reading import AttackedRun, CertifiedRun, read
 from radii.evaluation.report.report import Report
 from radii.evaluation.report.summary import Summary
+from radii.models.checkpoint import replace_file
 
 Pictures = tuple[Mapping[str, Sequence[Picture]], Mapping[str, Sequence[AttackPicture]]]
 
@@ -96,6 +97,8 @@ def write_site(
 ) -> Path:
     """Writes `index.html` and a page a run; nothing else in the folder is touched.
 
+    Each page appears whole: whoever reads finds the old one or the new one.
+
     The page of a certified run also has the attack runs of its classifier, and that of an attack
     run the certified ones.
 
@@ -121,7 +124,7 @@ def write_site(
         report = Report.of_read(beside, radii, bootstrap=False)
         shown: Pictures = ({}, {}) if pictures is None else pictures(report)
         html = as_html(report, *shown, home="../index.html")
-        (out / links[id(run)]).write_text(html, encoding="utf-8")
+        replace_file(out / links[id(run)], html.encode())
         if on_page is not None:
             on_page(written, len(runs))
     certified, attacked = iter(whole.summaries), iter(whole.attacks)
@@ -134,21 +137,19 @@ def write_site(
         for name, run in zip(names, runs, strict=True)
     ]
     index = out / "index.html"
-    index.write_text(
-        page(
-            "site.html.j2",
-            version=__version__,
-            certified=[each for each in entries if isinstance(each.run, Summary)],
-            attacked=[each for each in entries if isinstance(each.run, AttackSummary)],
-            choices=_choices(entries),
-            columns=columns_of(whole),
-            groups=list(zip(whole.groups, whole.group_names, strict=True)),
-            radii=rounding.exact(whole.radii),
-            caveats=_caveats(whole),
-            unreadable=unreadable,
-        ),
-        encoding="utf-8",
+    content = page(
+        "site.html.j2",
+        version=__version__,
+        certified=[each for each in entries if isinstance(each.run, Summary)],
+        attacked=[each for each in entries if isinstance(each.run, AttackSummary)],
+        choices=_choices(entries),
+        columns=columns_of(whole),
+        groups=list(zip(whole.groups, whole.group_names, strict=True)),
+        radii=rounding.exact(whole.radii),
+        caveats=_caveats(whole),
+        unreadable=unreadable,
     )
+    replace_file(index, content.encode())
     return index
 
 
