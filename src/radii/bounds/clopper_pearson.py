@@ -68,6 +68,28 @@ def margin(n: IntArray) -> FloatArray:
     return np.asarray(_MARGIN * np.maximum(n / _MARGIN_TO, 1))
 
 
+def beta_tail(
+    tail: Callable[..., FloatArray], a: IntArray, b: IntArray, p: FloatArray
+) -> FloatArray:
+    """`tail(a, b, p)`; above one half it is the complement of the other tail.
+
+    There SciPy's function is off by up to 3e-10 of itself (1.17, a = 2, n = 8,679,866,
+    p = 2.4e-7).
+
+    Args:
+        tail: The distribution function of Beta(a, b), `betainc`, or its complement, `betaincc`.
+        a: First parameter.
+        b: Second parameter.
+        p: Where.
+    """
+    value = np.asarray(tail(a, b, p))
+    large = value > 0.5
+    if large.any():
+        other = betaincc if tail is betainc else betainc
+        value = np.where(large, 1 - other(a, b, p), value)
+    return value
+
+
 def _polished(
     p: FloatArray, tail: Callable[..., FloatArray], a: IntArray, b: IntArray, alpha: float
 ) -> FloatArray:
@@ -83,7 +105,7 @@ def _polished(
         b: Second parameter.
         alpha: The value of `tail` at the root.
     """
-    excess = tail(a, b, p) - alpha
+    excess = beta_tail(tail, a, b, p) - alpha
     log_density = xlogy(a - 1, p) + xlog1py(b - 1, -p) - betaln(a, b)
     step = excess * np.exp(np.minimum(-log_density, 700)) * (1 if tail is betainc else -1)
     # Newton's method leaves about this share of its step: the relative error that tail had.
@@ -101,6 +123,6 @@ def _bisected(
     low, high = np.full(a.shape, -745.0), np.full(a.shape, 37.0)  # of all floats in (0, 1)
     for _ in range(64):
         middle = (low + high) / 2
-        left = (tail(a, b, expit(middle)) < alpha) == (tail is betainc)
+        left = (beta_tail(tail, a, b, expit(middle)) < alpha) == (tail is betainc)
         low, high = np.where(left, middle, low), np.where(left, high, middle)
     return np.asarray(expit(low))

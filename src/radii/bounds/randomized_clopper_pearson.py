@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
 from radii.bounds.base import BOUNDS, check, hard
-from radii.bounds.clopper_pearson import ClopperPearson, margin
+from radii.bounds.clopper_pearson import ClopperPearson, beta_tail, margin
 from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
 
 Side = Literal["lower", "upper"]
@@ -152,17 +152,8 @@ def _root(side: Side, k: IntArray, n: IntArray, alpha: float, u: FloatArray) -> 
 
 
 def _tail(side: Side, a: IntArray, n: IntArray, p: FloatArray) -> FloatArray:
-    """`P(K >= a)` for K ~ Binomial(n, p), or for `upper` `P(K < a)`.
-
-    Above one half it is the complement of the other, for there SciPy's function is off by up to
-    3e-10 of itself (1.17, a = 2, n = 8,679,866, p = 2.4e-7).
-    """
-    tail, other = (betainc, betaincc) if side == "lower" else (betaincc, betainc)
-    value = np.asarray(tail(a, n - a + 1, p))
-    large = value > 0.5
-    if large.any():
-        value = np.where(large, 1 - other(a, n - a + 1, p), value)
-    return value
+    """`P(K >= a)` for K ~ Binomial(n, p), or for `upper` `P(K < a)`."""
+    return beta_tail(betainc if side == "lower" else betaincc, a, n - a + 1, p)
 
 
 def _density(a: IntArray, n: IntArray, p: FloatArray) -> FloatArray:

@@ -144,13 +144,18 @@ class WrongUsageError(Exception):
 
 def note_unused(context: typer.Context, names: Sequence[str], why: str) -> None:
     """Says on stderr which of these options were given and do nothing."""
-    given = [
+    given = given_options(context, names)
+    if given:
+        print_note(f"{', '.join(given)} without effect: {why}")
+
+
+def given_options(context: typer.Context, names: Sequence[str]) -> list[str]:
+    """Those of these options that stand in the command line, as they are written there."""
+    return [
         "--" + name.replace("_", "-")
         for name in names
         if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
     ]
-    if given:
-        print_note(f"{', '.join(given)} without effect: {why}")
 
 
 def note_slow_precision(precision: str, device: torch.device) -> None:

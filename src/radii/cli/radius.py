@@ -15,6 +15,7 @@ from radii.cli.options import (
     NoiseOption,
     NormOption,
     arguments,
+    given_options,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def radius(
+    context: typer.Context,
     noise: NoiseOption,
     norm: NormOption,
     pA: Annotated[
@@ -56,10 +58,14 @@ def radius(
     from radii.certificates import CERTIFICATES, covering, find
     from radii.noise import NOISES
     from radii.registry import reference_of
-    from radii.rounding import floored
+    from radii.rounding import ceiled, complement, exact, floored
 
     with arguments():
         distribution = NOISES.build(noise)
+        if pA is not None:
+            given = given_options(context, ("n", "alpha", "bound", "tie"))
+            if given:
+                raise ValueError(f"{given[0]} belongs to --votes; with --pA leave it out")
         bounds, spent = _bounds(pA, pB, votes, n, alpha, bound, tie)
         if dim is not None and dim < 1:
             raise ValueError(f"--dim must be at least 1, got {dim}")
@@ -90,7 +96,11 @@ def radius(
             }
         )
         return
-    print_line(f"pA_lower {float(bounds.pA_lower):.9f}   pB_upper {float(bounds.pB_upper):.9f}")
+    if pA is None:
+        lower, upper = floored(float(bounds.pA_lower), 9), ceiled(float(bounds.pB_upper), 9)
+    else:
+        lower, upper = exact([pA])[0], complement(pA) if pB is None else exact([pB])[0]
+    print_line(f"pA_lower {lower}   pB_upper {upper}")
     rows = [
         [
             name,
@@ -124,10 +134,6 @@ def _bounds(
     if (pA is None) == (votes is None):
         raise ValueError("give either --pA, or --votes and --n")
     if pA is not None:
-        if n is not None:
-            raise ValueError("--n belongs to --votes; with --pA leave it out")
-        if tie is not None:
-            raise ValueError("--tie belongs to --votes; with --pA leave it out")
         if pB is None:
             return ClassBounds.one_sided(pA), None
         return ClassBounds(np.array(pA), np.array(pB)), None

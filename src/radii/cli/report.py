@@ -140,7 +140,7 @@ def _site(
     """Writes an index of all runs, and a page for each."""
     from radii.evaluation.report import find_runs, read_runs, write_site
 
-    found, unreadable = read_runs(path for path in find_runs(runs) if out not in path.parents)
+    found, unreadable = read_runs(find_runs(runs))
     for each in unreadable:
         print_note(f"not read: {each.why}")
     data: dict[str, Dataset | None] = {}

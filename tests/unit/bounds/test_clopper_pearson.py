@@ -112,6 +112,21 @@ def test_many_draws_are_on_the_safe_side(bound: Bound, k: int, n: int, alpha: fl
     assert float(bound.lower(np.array(n - k), n, alpha)) <= 1 - float(p) + 2.0**-53
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 20])
+@pytest.mark.parametrize("n", [100_000, 8_679_866])
+@pytest.mark.parametrize("alpha", [0.51, 0.7, 0.999])
+def test_an_alpha_above_one_half_is_not_exceeded(k: int, n: int, alpha: float) -> None:
+    """SciPy's functions are off there by more than the margin."""
+    with mpmath.workdps(50):
+        for bound in BOTH:
+            p = mpmath.mpf(float(bound.lower(np.array(k), n, alpha)))
+            terms = (mpmath.binomial(n, j) * p**j * (1 - p) ** (n - j) for j in range(k))
+            assert 1 - mpmath.fsum(terms) < alpha
+            p = mpmath.mpf(float(bound.upper(np.array(k), n, alpha)))
+            terms = (mpmath.binomial(n, j) * p**j * (1 - p) ** (n - j) for j in range(k + 1))
+            assert mpmath.fsum(terms) < alpha
+
+
 @pytest.mark.parametrize("failures", [1, 5, 20])
 @pytest.mark.parametrize("n", [100, 1_000, 100_000, 1_000_000])
 def test_the_least_alpha_is_met(n: int, failures: int) -> None:

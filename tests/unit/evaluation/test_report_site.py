@@ -134,6 +134,12 @@ def test_the_command_writes_pages(results, tmp_path, capsys, made_before):
     assert len(list((out / "runs").iterdir())) == 4
 
 
+def test_a_folder_of_runs_may_become_their_site(results, capsys):
+    for _ in range(2):
+        assert run(["report", str(results), "--out", str(results)]) == 0
+        assert capsys.readouterr().out == f"4 runs in {results / 'index.html'}\n"
+
+
 def test_a_folder_stands_for_its_runs_in_one_report(results, tmp_path, capsys):
     out = tmp_path / "all.md"
     assert run(["report", str(results), "--out", str(out)]) == 1  # one of them holds no input
