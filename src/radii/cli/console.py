@@ -134,8 +134,8 @@ def progress_bar(title: str, unit: str) -> Iterator[Bar]:
 
 
 def print_line(text: str) -> None:
-    """A line of text."""
-    _out.print(_visible(text), markup=False)
+    """A line of text; where there are more, they become one, so that no name forges a line."""
+    _out.print(_visible(" ".join(text.splitlines())), markup=False)
 
 
 def print_raw(text: str) -> None:
@@ -183,10 +183,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         name = column.removeprefix(">")
         number = column != name
         table.add_column(
-            Text(_visible(name)), justify="right" if number else "left", no_wrap=number
+            Text(_on_one_line(name)), justify="right" if number else "left", no_wrap=number
         )
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(Text(_on_one_line(cell)) for cell in row))
     width = None if sys.stdout.isatty() else _WIDTH  # a file does not wrap
     Console(highlight=False, width=width).print(table)
 

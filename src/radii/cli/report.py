@@ -253,7 +253,8 @@ def _print(report: Report) -> None:
     said = audit_text.sentences(report)
     for alarm, sentence in said:
         if alarm:
-            print_line(f"{sentence}\n")
+            print_line(sentence)
+            print_line("")
     if report.attacks:
         head, *rows = attack_text.overview(report)
         print_table([head[0].lower(), *(f">{name}" for name in head[1:])], rows, "Attack runs")

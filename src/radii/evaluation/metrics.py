@@ -215,13 +215,31 @@ def average_certified_radius(outcomes: Outcomes) -> float:
     """ACR: the mean radius over all examples, 0 for those wrong or abstained.
 
     It equals the area under the curve of certified accuracy, and grows with n for easy inputs:
-    compare at equal n only.
+    compare at equal n only. It is rounded down; see `mean_below`.
 
     Reference:
         Zhai et al. 2020, arXiv:2001.02378, section 5.
     """
     check_nonempty(outcomes)
-    return float(outcomes.correct_radius.mean())
+    return mean_below(outcomes.correct_radius.tolist())
+
+
+def mean_below(values: Sequence[float]) -> float:
+    """A float that is not above the mean of numbers, and off by its last bit at most.
+
+    Example:
+        >>> mean_below([0.5, math.nextafter(0.5, 0)]) < 0.5
+        True
+    """
+    if math.inf in values:
+        return math.inf
+    over = max(0, math.frexp(max(values))[1] - 900)  # the sum of larger ones may be no float
+    listed = [math.ldexp(value, -over) for value in values] if over else list(values)
+    mean = math.fsum(listed) / len(listed)
+    # `fsum` rounds the exact sum, so its sign tells whether the mean is above the exact one.
+    while math.fsum([*listed, *[-mean] * len(listed)]) < 0:
+        mean = math.nextafter(mean, -math.inf)
+    return math.ldexp(mean, over)
 
 
 def acr_standard_error(outcomes: Outcomes) -> float | None:
