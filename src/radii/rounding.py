@@ -34,8 +34,8 @@ def significant_ceiled(value: float, digits: int) -> str:
     """A number that is not below `value`, with at most so many significant digits.
 
     Example:
-        >>> significant_ceiled(1.5777e-30, 2), significant_ceiled(0.5, 2), significant_ceiled(0.0, 2)
-        ('1.6e-30', '0.5', '0')
+        >>> significant_ceiled(1.5777e-30, 2), significant_ceiled(0.5, 2)
+        ('1.6e-30', '0.5')
     """
     rounded = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(Decimal(value))
     return f"{float(rounded):.{digits}g}"

@@ -140,7 +140,9 @@ def print_line(text: str) -> None:
 
 def print_raw(text: str) -> None:
     """Text as it is, for other programs to read."""
-    text = _visible(text) if sys.stdout.isatty() else text
+    # Names of files may be no UTF-8.
+    other = text.encode("utf-8", "backslashreplace").decode()
+    text = _visible(text) if sys.stdout.isatty() else other
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 

@@ -153,8 +153,8 @@ def certified_accuracy_lower(
 
     It is about the N examples at hand; the interval of `certified_accuracy` is about the choice of
     examples. By Bernstein's inequality for the number of wrong certificates, of which each input
-    has one at most, whatever the radius. The 2 is needed: without it the statement fails. Radii must
-    be those that were certified: it fails for radii that were rounded to the nearest, as in logs.
+    has one at most, whatever the radius. The 2 is needed: without it the statement fails. Radii
+    must be those that were certified: it fails for ones rounded to the nearest, as in logs.
 
     Args:
         outcomes: At least one example.

@@ -242,6 +242,13 @@ def test_json_of_groups_is_unrounded(report):
     }
 
 
+def test_json_of_groups_has_no_constants(tmp_path):
+    training = {**TRAINING, "rate": math.nan, "steps": [1.0, math.inf]}
+    report = Report.of(sweep(tmp_path / "runs", RUNS, base_training=training))
+    (group,) = json.loads(as_json(report))["groups"]
+    assert group["base_training"] == {**TRAINING, "rate": None, "steps": [1.0, None]}
+
+
 def test_an_infinite_acr_of_one_run(tmp_path):
     runs = [[row(0, math.inf), row(1)], [row(0), row(1)]]
     report = Report.of(sweep(tmp_path, runs))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from radii.certificates.base import DimensionNeededError
 from radii.errors import LedgerError
 from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import Recorded
@@ -28,6 +29,7 @@ from radii.evaluation.report.groups import Group, groups_of
 from radii.evaluation.report.radii import fine_grid
 from radii.evaluation.report.reading import AttackedRun, CertifiedRun, read
 from radii.evaluation.report.summary import BOOTSTRAP_INPUTS, Summary, part_of
+from radii.evaluation.rereading import shape_needed
 
 _TAIL = 0.95  # of the perturbations found; a few much longer ones are not worth a column each
 
@@ -134,8 +136,13 @@ class Report:
         """
         if not self.summaries:
             raise ValueError("a projection needs a certified run, got attack runs only")
-        found = (project(run.source, n, self.radii) for run in self.summaries)
-        return replace(self, projections=tuple(found))
+        return replace(self, projections=tuple(self._projection(run, n) for run in self.summaries))
+
+    def _projection(self, run: Summary, n: int) -> Projection:
+        try:
+            return project(run.source, n, self.radii)
+        except DimensionNeededError:
+            raise shape_needed(run.source) from None
 
     def guaranteed(self, rho: float) -> Report:
         """This report, with what certified accuracy is at least; see `certified_accuracy_lower`.
