@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class DimensionNeededError(ValueError):
+    """A certificate depends on the dimension of the input, and nobody said what it is."""
+
+
 @dataclass(frozen=True)
 class Certificate(ABC):
     """A theorem that turns bounds on class probabilities into a radius, for one noise and norm.
@@ -128,7 +132,7 @@ def find(
     Raises:
         NotCoveredError: If none covers the pair, or several do and `name` is None, or the one
             named is not among them.
-        ValueError: If the certificate depends on the dimension and `dim` is None.
+        DimensionNeededError: If the certificate depends on the dimension and `dim` is None.
 
     Example:
         >>> from radii.noise import Gaussian
@@ -160,7 +164,7 @@ def find(
             )
         name = best[0] if best else next(iter(found))
     if depends_on_dimension(found[name]) and dim is None:
-        raise ValueError(
+        raise DimensionNeededError(
             f"certificate {name!r} depends on the dimension of the input; pass dim "
             f"(on the command line --dim)"
         )

@@ -134,13 +134,15 @@ def progress_bar(title: str, unit: str) -> Iterator[Bar]:
 
 
 def print_line(text: str) -> None:
-    """A line of text."""
-    _out.print(_visible(text), markup=False)
+    """A line of text; where there are more, they become one, so that no name forges a line."""
+    _out.print(_visible(" ".join(text.splitlines())), markup=False)
 
 
 def print_raw(text: str) -> None:
     """Text as it is, for other programs to read."""
-    text = _visible(text) if sys.stdout.isatty() else text
+    # Names of files may be no UTF-8.
+    other = text.encode("utf-8", "backslashreplace").decode()
+    text = _visible(text) if sys.stdout.isatty() else other
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
@@ -183,10 +185,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         name = column.removeprefix(">")
         number = column != name
         table.add_column(
-            Text(_visible(name)), justify="right" if number else "left", no_wrap=number
+            Text(_on_one_line(name)), justify="right" if number else "left", no_wrap=number
         )
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(Text(_on_one_line(cell)) for cell in row))
     width = None if sys.stdout.isatty() else _WIDTH  # a file does not wrap
     Console(highlight=False, width=width).print(table)
 

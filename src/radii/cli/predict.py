@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from radii.records import Prediction
 
+_LEAST = 5e-324  # what is smaller is 0 as a float
+
 
 def predict(
     context: typer.Context,
@@ -109,7 +111,8 @@ def predict(
         print_json(records)
         return
     columns = ["input", "prediction", ">votes", ">p-value"] + ([">label"] if data else [])
-    print_table(columns, [_cells(record, draws) for record in records])
+    drawn = smoothed.noise.num_outcomes is None
+    print_table(columns, [_cells(record, draws, drawn=drawn) for record in records])
     abstained = sum(record["prediction"] is None for record in records)
     summary = f"{len(records)} inputs, {abstained} abstained"
     if data is not None:
@@ -135,12 +138,13 @@ def _record(
     return record if label is None else {**record, "label": label}
 
 
-def _cells(record: dict[str, Any], draws: int) -> list[str]:
-    """One prediction as a row of the table."""
+def _cells(record: dict[str, Any], draws: int, *, drawn: bool) -> list[str]:
+    """One prediction as a row of the table; only of noise that is enumerated is a p-value 0."""
     from radii.rounding import digits_ceiled
 
     answer = record["prediction"]
     said = "abstains" if answer is None else record["class"] or str(answer)
     top = max(record["votes"].values())
-    cells = [record["input"], said, f"{top}/{draws}", digits_ceiled(record["p_value"], 2)]
+    p_value = digits_ceiled(max(record["p_value"], _LEAST if drawn else 0.0), 2)
+    cells = [record["input"], said, f"{top}/{draws}", p_value]
     return cells + ([str(record["label"])] if "label" in record else [])

@@ -58,7 +58,7 @@ def radius(
     from radii.certificates import CERTIFICATES, covering, find
     from radii.noise import NOISES
     from radii.registry import reference_of
-    from radii.rounding import ceiled, floored
+    from radii.rounding import ceiled, complement, exact, floored
 
     with arguments():
         distribution = NOISES.build(noise)
@@ -95,8 +95,11 @@ def radius(
             }
         )
         return
-    lower, upper = float(bounds.pA_lower), float(bounds.pB_upper)
-    print_line(f"pA_lower {floored(lower, 9)}   pB_upper {ceiled(upper, 9)}")
+    if pA is None:
+        lower, upper = floored(float(bounds.pA_lower), 9), ceiled(float(bounds.pB_upper), 9)
+    else:
+        lower, upper = exact([pA])[0], complement(pA) if pB is None else exact([pB])[0]
+    print_line(f"pA_lower {lower}   pB_upper {upper}")
     rows = [
         [
             name,

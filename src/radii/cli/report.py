@@ -91,6 +91,9 @@ def report(
                     f"--out {str(out)!r} is a folder, whose pages show each run as it is; "
                     f"name a file, or pass --radii and --data-root only"
                 )
+            if out.is_file():
+                what = "holds a run" if holds_run(out) else "is a file"
+                raise ValueError(f"--out {str(out)!r} {what}; name a folder, or pass --format")
             _site(runs, out, grid, data_root)
             return
         kind = _format(out, chosen)
@@ -99,6 +102,11 @@ def report(
         for option, value in (("--project", project), ("--rho", rho)):
             if value is not None and kind in _NO_ADDED:
                 raise ValueError(f"{option} must go without --format {kind}, which has none")
+    if out is not None and out.is_dir():
+        raise WrongUsageError(
+            f"--out {str(out)!r} is a folder, and --format is of a file; name a file, or leave "
+            f"--format out for a page a run"
+        )
     if out is not None and holds_run(out):
         raise WrongUsageError(f"--out {str(out)!r} holds a run; name another file")
     runs = _in_folders(runs)
@@ -127,11 +135,12 @@ def report(
 
 def write_report(report: Report, out: Path, kind: Format, data_root: Path | None) -> None:
     """Writes a report to a file, which appears whole or not at all."""
+    from radii.evaluation.report import encoded
     from radii.models.checkpoint import replace_file
 
     content = _render(report, kind, data_root)
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, content if isinstance(content, bytes) else content.encode())
+    replace_file(out, content if isinstance(content, bytes) else encoded(content))
 
 
 def _site(
@@ -253,7 +262,8 @@ def _print(report: Report) -> None:
     said = audit_text.sentences(report)
     for alarm, sentence in said:
         if alarm:
-            print_line(f"{sentence}\n")
+            print_line(sentence)
+            print_line("")
     if report.attacks:
         head, *rows = attack_text.overview(report)
         print_table([head[0].lower(), *(f">{name}" for name in head[1:])], rows, "Attack runs")

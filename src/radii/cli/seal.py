@@ -41,6 +41,7 @@ def seal(
             return
         assert run is not None
         place = run.with_name(f"{run.name}.seal.json") if out is None else out
+        place.parent.mkdir(parents=True, exist_ok=True)
         content = sealed(run, place, private_key=private_key)
     print_line(content["claim"]["sentence"])
     signed = "signed" if private_key is not None else "not signed"

@@ -21,7 +21,7 @@ from radii.evaluation._faults import damaged
 from radii.evaluation._layout import Layout, Storable, check_format
 from radii.evaluation._stored import may_be_sqlite
 from radii.evaluation._table import Table
-from radii.models.checkpoint import replace_file
+from radii.models.checkpoint import sync_folder
 
 EXPORT_FORMAT = "radii-export/1"
 ENDINGS = (*_text_table.DELIMITERS, ".parquet")
@@ -151,11 +151,11 @@ def write(layout: Layout, run: Tabular, path: Path) -> None:
         with _whole(path) as temporary:
             _parquet.write(table, rows, json.dumps(header), temporary)
         return
-    with _whole(path) as temporary:
-        mark = _text_table.DELIMITERS[ending]
+    mark = _text_table.DELIMITERS[ending]
+    # A kill must not leave one run's spec beside another's table: the old one is gone between them.
+    with _whole(beside(path)) as spec, _whole(path, outdated=beside(path)) as temporary:
         header["rows"] = _text_table.write(table, rows, temporary, mark)
-        beside(path).unlink(missing_ok=True)  # a kill must not leave it beside another table
-    replace_file(beside(path), f"{json.dumps(header, indent=2)}\n".encode())
+        spec.write_text(f"{json.dumps(header, indent=2)}\n", "utf-8")
 
 
 def lines(layout: Layout, run: Tabular) -> Iterator[str]:
@@ -237,14 +237,23 @@ def ending_of(path: Path) -> str:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of `path` if all goes well."""
+def _whole(path: Path, *, outdated: Path | None = None) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` if all goes well.
+
+    Args:
+        path: The file.
+        outdated: Another file, which is removed before that, and stays if something goes wrong.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if outdated is not None:
+            outdated.unlink(missing_ok=True)
+            sync_folder(path.parent)
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -53,7 +53,7 @@ def warnings(
         *_of_one(names[0], metas[0], overlap.a),
         *_of_one(names[1], metas[1], overlap.b),
         *(
-            [f"{overlap.shared:,} inputs are few: the z-tests are rough. McNemar's is exact."]
+            [f"{overlap.shared:,} inputs are few: only McNemar's test is exact."]
             if overlap.shared < _FEW
             else []
         ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +153,8 @@ def certified_accuracy_lower(
 
     It is about the N examples at hand; the interval of `certified_accuracy` is about the choice of
     examples. By Bernstein's inequality for the number of wrong certificates, of which each input
-    has one at most, whatever the radius. The 2 is needed: without it the statement fails.
+    has one at most, whatever the radius. The 2 is needed: without it the statement fails. Radii
+    must be those that were certified: it fails for ones rounded to the nearest, as in logs.
 
     Args:
         outcomes: At least one example.
@@ -215,18 +215,31 @@ def average_certified_radius(outcomes: Outcomes) -> float:
     """ACR: the mean radius over all examples, 0 for those wrong or abstained.
 
     It equals the area under the curve of certified accuracy, and grows with n for easy inputs:
-    compare at equal n only.
+    compare at equal n only. It is rounded down; see `mean_below`.
 
     Reference:
         Zhai et al. 2020, arXiv:2001.02378, section 5.
     """
     check_nonempty(outcomes)
-    radii = outcomes.correct_radius
-    if not np.isfinite(radii).all():
+    return mean_below(outcomes.correct_radius.tolist())
+
+
+def mean_below(values: Sequence[float]) -> float:
+    """A float that is not above the mean of numbers, and off by its last bit at most.
+
+    Example:
+        >>> mean_below([0.5, math.nextafter(0.5, 0)]) < 0.5
+        True
+    """
+    if math.inf in values:
         return math.inf
-    exact = sum(map(Fraction, radii[radii > 0].tolist()), Fraction(0)) / len(radii)
-    mean = float(exact)
-    return mean if mean <= exact else math.nextafter(mean, 0)  # no digit of it is rounded up
+    over = max(0, math.frexp(max(values))[1] - 900)  # the sum of larger ones may be no float
+    listed = [math.ldexp(value, -over) for value in values] if over else list(values)
+    mean = math.fsum(listed) / len(listed)
+    # `fsum` rounds the exact sum, so its sign tells whether the mean is above the exact one.
+    while math.fsum([*listed, *[-mean] * len(listed)]) < 0:
+        mean = math.nextafter(mean, -math.inf)
+    return math.ldexp(mean, over)
 
 
 def acr_standard_error(outcomes: Outcomes) -> float | None:

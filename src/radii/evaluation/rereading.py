@@ -17,6 +17,7 @@ import numpy as np
 
 from radii.bounds import BOUNDS, Bound, Exact
 from radii.certificates import CERTIFICATES, find
+from radii.certificates.base import DimensionNeededError
 from radii.errors import LedgerError, PlanError
 from radii.evaluation.export import Recorded
 from radii.evaluation.ledger import Row
@@ -183,11 +184,15 @@ def readings_of(
 ) -> list[Recorded]:
     """A run through each of some certificates, or through its own if there are none.
 
-    Arguments and errors are those of `reread`. Where nothing is changed, the run itself is given.
+    Arguments and errors are those of `reread`, but for a dimension that is not known: that is a
+    `LedgerError` here. Where nothing is changed, the run itself is given.
     """
     found: list[Recorded] = []
     for name in dict.fromkeys(certificates) or (None,):
-        again = reread(run, alpha=alpha, bound=bound, certificate=name, norm=norm)
+        try:
+            again = reread(run, alpha=alpha, bound=bound, certificate=name, norm=norm)
+        except DimensionNeededError:
+            raise shape_needed(run) from None
         found.append(again if again.changes else run)
     return found
 
@@ -220,6 +225,14 @@ def dimension_of(run: Recorded) -> int | None:
     """Number of coordinates of an input, where the run says it."""
     shape = run.meta.get("input_shape")
     return None if shape is None else math.prod(shape)
+
+
+def shape_needed(run: Recorded) -> LedgerError:
+    """Of a run whose certificate depends on the dimension of its inputs, which it does not say."""
+    return LedgerError(
+        f"{str(run.path)!r} does not say the shape of its inputs, on which the certificate "
+        f"depends: take another certificate, or pass dim to `reread` or `project` in Python."
+    )
 
 
 def refuse_imported(run: Recorded) -> None:

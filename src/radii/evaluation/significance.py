@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, ndtr
+from scipy.special import bdtr, ndtr, stdtr
 
-from radii.evaluation.metrics import BoolArray
+from radii.evaluation.metrics import BoolArray, mean_below
 from radii.records import FloatArray
 
 
@@ -25,7 +25,8 @@ class PairedDifference:
             an infinite difference.
         z: `difference / se`; 0 where nothing differs, and None where there is no standard error or
             it is 0.
-        p_value: Two-sided, of the hypothesis of no difference, by the normal law; None with z.
+        p_value: Two-sided, of the hypothesis of no difference, by Student's law with `inputs - 1`
+            degrees of freedom, which is wider than the normal one; None with z.
     """
 
     a: float
@@ -38,7 +39,7 @@ class PairedDifference:
     @classmethod
     def of(cls, a: FloatArray, b: FloatArray) -> PairedDifference:
         """Of two values of each input, `(inputs,)` and `(inputs,)`, at least one, none NaN."""
-        means = float(a.mean()), float(b.mean())
+        means = mean_below(a.tolist()), mean_below(b.tolist())
         if not all(map(math.isfinite, means)):
             both = math.isinf(means[0]) and math.isinf(means[1])
             return cls(*means, None if both else means[1] - means[0], None, None, None)
@@ -51,7 +52,8 @@ class PairedDifference:
         if difference.min() == difference.max():
             return cls(*means, mean, 0.0, None, None)
         se = float(difference.std(ddof=1) / math.sqrt(len(a)))
-        return cls(*means, mean, se, mean / se, two_sided(mean / se))
+        z = mean / se
+        return cls(*means, mean, se, z, float(2 * stdtr(len(a) - 1, -abs(z))))
 
 
 @dataclass(frozen=True)

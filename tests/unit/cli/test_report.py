@@ -95,9 +95,3 @@ def test_a_site_beside_the_runs_that_it_is_about(runs, tmp_path, capsys):
     for place in ([str(tmp_path)], list(runs)):
         assert run(["report", *place, "--out", str(tmp_path)]) == 0
         assert "2 runs in" in capsys.readouterr().out
-
-
-def test_published_radii_guarantee_nothing_at_least(tmp_path, capsys):
-    path = write(tmp_path / "log.sqlite", ROWS, imported={"file": "log", "layout": "tsv"})
-    assert run(["report", str(path), "--rho", "0.01"]) == 2
-    assert "needs radii that are not rounded" in " ".join(capsys.readouterr().err.split())

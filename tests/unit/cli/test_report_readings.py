@@ -191,6 +191,28 @@ def test_certified_accuracy_is_at_least(ledger, capsys):
         assert "At least, with probability 0.9" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("option", [["--norm", "linf"], ["--certificate", "gaussian_linf"]])
+def test_a_dimension_that_a_run_does_not_say(tmp_path, capsys, option):
+    path = write(tmp_path / "run", [voted(0, 990)], num_classes=3)
+    assert run(["report", str(path), *option]) == 1
+    said = capsys.readouterr().err
+    assert "does not say the shape of its inputs" in said
+    assert "--dim" not in said
+
+
+def test_a_projection_through_a_dimension_that_a_run_does_not_say(tmp_path, capsys):
+    spec = {"norm": "linf", "certificate": "gaussian_linf", "num_classes": 3}
+    path = write(tmp_path / "run", [voted(0, 990)], **spec)
+    assert run(["report", str(path), "--project", "200"]) == 1
+    assert "does not say the shape of its inputs" in capsys.readouterr().err
+
+
+def test_radii_of_a_log_bound_nothing(tmp_path, capsys):
+    path = write(tmp_path / "log", [row(0)], imported={"file": "log"})
+    assert run(["report", str(path), "--rho", "0.1"]) == 1
+    assert "log' was imported: its radii are those that were published" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -23,6 +23,7 @@ from radii.evaluation.report import (
     as_markdown,
     figure,
 )
+from radii.evaluation.report.curves import certified_band
 from radii.evaluation.report.style import colour_of
 from radii.evaluation.seeds import training_of
 from radii.models import Base
@@ -241,6 +242,13 @@ def test_json_of_groups_is_unrounded(report):
     }
 
 
+def test_json_of_groups_has_no_constants(tmp_path):
+    training = {**TRAINING, "rate": math.nan, "steps": [1.0, math.inf]}
+    report = Report.of(sweep(tmp_path / "runs", RUNS, base_training=training))
+    (group,) = json.loads(as_json(report))["groups"]
+    assert group["base_training"] == {**TRAINING, "rate": None, "steps": [1.0, None]}
+
+
 def test_an_infinite_acr_of_one_run(tmp_path):
     runs = [[row(0, math.inf), row(1)], [row(0), row(1)]]
     report = Report.of(sweep(tmp_path, runs))
@@ -311,6 +319,15 @@ def test_a_group_is_one_curve_with_its_band(report):
     }
     assert {50.0, 100.0} <= heights  # 75 ± 25 at 0
     assert min(heights) == 0
+
+
+def test_the_curve_of_a_group_is_rounded_as_its_table(tmp_path):
+    right = [[row(i) if i < k else wrong(i) for i in range(10)] for k in (6, 7, 8)]
+    report = Report.of(sweep(tmp_path / "runs", right), [0.5])
+    ((_, mean),) = report.groups[0].certified_accuracy
+    band = certified_band(report.groups[0], np.array([0.5]))
+    assert band.value.tolist() == [mean.value] == [0.7]
+    assert Mean.of([0.5, math.nextafter(0.5, 0)]).value < 0.5
 
 
 def test_runs_of_a_group_share_its_colour(report):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from radii.rounding import (
     ceiled,
     complement,
+    digits_ceiled,
     exact,
     floored,
     percent_ceiled,
@@ -37,6 +38,12 @@ def test_as_many_decimals_as_asked_for(value, places):
     for text in (floored(value, places), ceiled(value, places)):
         assert len(text.partition(".")[2]) == places
         assert "e" not in text.lower()
+
+
+@given(st.floats(1e-300, 1), st.integers(1, 4))
+def test_significant_digits_are_rounded_up(value, digits):
+    shown = Fraction(digits_ceiled(value, digits))
+    assert Fraction(value) <= shown <= Fraction(value) * (1 + Fraction(10, 10**digits))
 
 
 def test_never_up_where_formatting_would_round_up():

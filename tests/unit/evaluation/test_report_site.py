@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -101,6 +103,56 @@ def test_names_that_would_be_one_page_are_told_apart(tmp_path):
     assert names == ["A-B.sqlite-3.html", "a-b.sqlite-2.html", "a-b.sqlite.html"]
 
 
+def test_a_page_that_breaks_off_leaves_the_old_one(results, tmp_path, monkeypatch):
+    pages = site_of(results, tmp_path).parent
+    before = {each: each.read_bytes() for each in pages.rglob("*.html")}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_site(read_runs([results / "one.sqlite"])[0], pages)
+    assert {each: each.read_bytes() for each in pages.rglob("*") if each.is_file()} == before
+
+
+def test_the_index_says_that_a_group_is_of_one_base_classifier(tmp_path):
+    trained = {**TRAINED, "base_sha256": BASE}
+    runs = [write(tmp_path / f"seed-{seed}", ROWS, **trained, seed=seed) for seed in (1, 2)]
+    index = write_site(read_runs(runs)[0], tmp_path / "site")
+    assert "are of one base classifier: their deviation" in Page(index.read_text()).text
+
+
+@pytest.mark.parametrize("name", ["one.sqlite", "file"])
+def test_a_file_is_no_folder_of_pages(results, capsys, name):
+    (results / "file").write_text("")
+    (results / "one.sqlite").rename(results / "one")
+    out = results / name.removesuffix(".sqlite")
+    before = out.read_bytes()
+    assert run(["report", str(results / "deep"), "--out", str(out)]) == 2
+    assert "name a folder, or pass --format" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_a_folder_is_no_file_of_a_report(results, capsys):
+    assert run(["report", str(results), "--out", str(results), "--format", "html"]) == 2
+    assert "is a folder, and --format is of a file" in capsys.readouterr().err
+
+
+def test_names_that_are_no_utf_8(tmp_path, capsys):
+    path = tmp_path / os.fsdecode(b"run\xff.sqlite")
+    try:
+        write(path, ROWS)
+    except (OSError, LedgerError):
+        pytest.skip("this file system takes no such name")
+    for out in ("a.html", "a.md", "a.tex", "a.csv", "a.json", "a.svg", "site"):
+        assert run(["report", str(path), "--out", str(tmp_path / out)]) == 0
+    assert r"run\udcff.sqlite" in (tmp_path / "site" / "index.html").read_text("utf-8")
+    capsys.readouterr()
+    assert run(["report", str(path), "--format", "csv"]) == 0
+    assert r"run\udcff.sqlite" in capsys.readouterr().out
+
+
 def test_no_run_is_no_site(tmp_path):
     with pytest.raises(LedgerError, match="at least one run"):
         write_site([], tmp_path / "site")
@@ -117,6 +169,12 @@ def test_the_command_writes_pages(results, tmp_path, capsys, made_before):
     assert said.out == f"4 runs in {out / 'index.html'}\n"
     assert said.err.count("note: not read: ") == 3
     assert len(list((out / "runs").iterdir())) == 4
+
+
+def test_a_folder_of_runs_may_become_their_site(results, capsys):
+    for _ in range(2):
+        assert run(["report", str(results), "--out", str(results)]) == 0
+        assert capsys.readouterr().out == f"4 runs in {results / 'index.html'}\n"
 
 
 def test_a_folder_stands_for_its_runs_in_one_report(results, tmp_path, capsys):

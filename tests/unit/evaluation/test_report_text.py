@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from radii.cli.console import print_report
 from radii.evaluation.report import Report, as_csv, as_json, as_latex, as_markdown
 from tests.unit.evaluation.ledgers import abstained, row, write, wrong
 
@@ -156,6 +157,25 @@ def test_latex_escapes_paths(tmp_path):
     text = as_latex(Report.of(paths))
     assert r"50\%\_\#1" in text
     assert r"a\&b\textasciitilde{}\textasciicircum{}" in text
+
+
+FORGED = "cat\n\n| real | 99.9 |\n\x0b\u2028\\bottomrule see http://a.b WWW.a.b"
+
+
+def test_names_forge_no_line_and_no_link(tmp_path, capsys):
+    rows = [row(0), row(1, label=1, prediction=1)]
+    path = write(tmp_path / "run", rows, class_names=[FORGED, "dog"], noise=FORGED, data=FORGED)
+    plain = write(tmp_path / "plain", rows, class_names=["cat", "dog"], noise="cat", data="cat")
+    forged, honest = (Report.of([each], [0, 0.5]) for each in (path, plain))
+    for made in (as_markdown, as_latex):
+        text = made(forged)
+        assert len(text.splitlines()) == len(made(honest).splitlines())
+    assert not re.search(r"(?i)http://|www\.", as_markdown(forged))
+    shown = []
+    for each in (forged, honest):
+        print_report(each)
+        shown.append(capsys.readouterr().out)
+    assert len(shown[0].splitlines()) == len(shown[1].splitlines())
 
 
 def test_latex_takes_no_path_for_an_option(tmp_path, monkeypatch):

@@ -26,3 +26,4 @@ from radii.evaluation.report.summary import Summary as Summary
 from radii.evaluation.report.text import as_csv as as_csv
 from radii.evaluation.report.text import as_json as as_json
 from radii.evaluation.report.text import as_markdown as as_markdown
+from radii.evaluation.report.text import encoded as encoded

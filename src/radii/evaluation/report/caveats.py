@@ -23,7 +23,7 @@ def caveats(runs: Sequence[Summary]) -> list[str]:
     """
     again = sentences(run.meta for run in runs)
     single = [sentence for run in runs for sentence in _of_one(run, _name(run, runs))]
-    of_groups = [sentence for group in groups_of(runs) for sentence in _of_group(group)]
+    of_groups = [sentence for group in groups_of(runs) for sentence in of_group(group)]
     return again + single + _between(runs) + of_groups + _of_acr(runs)
 
 
@@ -114,7 +114,8 @@ def _between(runs: Sequence[Summary]) -> list[str]:
     return said
 
 
-def _of_group(group: Group) -> list[str]:
+def of_group(group: Group) -> list[str]:
+    """What the deviation of a group does not say, if base classifiers occur more than once."""
     runs, bases = len(group.runs), group.bases
     if bases == runs:
         return []

@@ -186,7 +186,10 @@ def certified_band(line: Summary | Group, radii: FloatArray) -> Band:
     """Certified accuracy at radii, and its interval; of a group, one deviation to either side."""
     if isinstance(line, Group):
         shares = np.stack([certified_shares(run.outcomes, radii) for run in line.runs])
-        mean, deviation = shares.mean(axis=0), shares.std(axis=0, ddof=1)
+        examples = line.first.examples
+        counts = np.rint(shares * examples).astype(np.int64)  # as `Mean.of_shares`, to the last bit
+        mean = counts.sum(axis=0) / (examples * len(counts))
+        deviation = counts.std(axis=0, ddof=1) / examples
         return Band(mean, np.maximum(mean - deviation, 0), np.minimum(mean + deviation, 1))
     return _with_interval(certified_shares(line.outcomes, radii), line.examples)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from radii.evaluation.report.groups import Group, Mean
 from radii.evaluation.report.report import Report
@@ -44,7 +45,7 @@ def plain(report: Report) -> list[dict[str, object]]:
             "runs": [run.run for run in group.runs],
             "base_classifiers": group.bases,
             **{key: getattr(group.first, key) for key in _CLAIM},
-            "base_training": group.first.meta["base_training"],
+            "base_training": _strict(group.first.meta["base_training"]),
             **{key: _plain(getattr(group, key)) for key in _MEANS},
             "certified_accuracy": [
                 {"radius": radius, **_plain(mean)} for radius, mean in group.certified_accuracy
@@ -106,3 +107,12 @@ def stacked(group: Group) -> tuple[list[str], list[str]]:
 def _plain(mean: Mean) -> dict[str, float | None]:
     value = mean.value if math.isfinite(mean.value) else None
     return {"mean": value, "deviation": mean.deviation}
+
+
+def _strict(value: Any) -> Any:
+    """What stands in a spec, with null for numbers that strict JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from radii.evaluation.metrics import mean_below
 from radii.evaluation.seeds import base_of, likeness, run_of
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
-        """Of two numbers or more."""
+        """Of two numbers or more; the mean is rounded down."""
         if not all(map(math.isfinite, values)):
             return cls(math.inf, None)
-        return cls(statistics.mean(values), statistics.stdev(values))
+        return cls(mean_below(values), statistics.stdev(values))
 
     @classmethod
     def of_shares(cls, shares: Sequence[float], examples: int) -> Mean:

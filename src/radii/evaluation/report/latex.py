@@ -143,4 +143,5 @@ def _escaped(text: str) -> str:
         "^": r"\textasciicircum{}",
         "[": "{[}",  # after a line's end it would begin an option
     }
-    return re.sub(r"[\\~^&%$#_{}\[]", lambda found: special.get(found[0], rf"\{found[0]}"), text)
+    line = " ".join(text.split())
+    return re.sub(r"[\\~^&%$#_{}\[]", lambda found: special.get(found[0], rf"\{found[0]}"), line)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from radii.certificates.base import DimensionNeededError
+from radii.errors import LedgerError
 from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import Recorded
 from radii.evaluation.metrics import certified_accuracy_lower, grid_to, radius_grid
@@ -27,6 +29,7 @@ from radii.evaluation.report.groups import Group, groups_of
 from radii.evaluation.report.radii import fine_grid
 from radii.evaluation.report.reading import AttackedRun, CertifiedRun, read
 from radii.evaluation.report.summary import BOOTSTRAP_INPUTS, Summary, part_of
+from radii.evaluation.rereading import shape_needed
 
 _TAIL = 0.95  # of the perturbations found; a few much longer ones are not worth a column each
 
@@ -133,23 +136,30 @@ class Report:
         """
         if not self.summaries:
             raise ValueError("a projection needs a certified run, got attack runs only")
-        found = (project(run.source, n, self.radii) for run in self.summaries)
-        return replace(self, projections=tuple(found))
+        return replace(self, projections=tuple(self._projection(run, n) for run in self.summaries))
+
+    def _projection(self, run: Summary, n: int) -> Projection:
+        try:
+            return project(run.source, n, self.radii)
+        except DimensionNeededError:
+            raise shape_needed(run.source) from None
 
     def guaranteed(self, rho: float) -> Report:
         """This report, with what certified accuracy is at least; see `certified_accuracy_lower`.
 
         Raises:
-            ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, a run was imported,
-                whose radii are rounded, or there is no certified run.
+            LedgerError: If a run was imported, with radii that may be larger than those it had.
+            ValueError: If rho is not in (0, 1), alpha of a run is above 1/2, or there is no
+                certified run.
         """
         if not self.summaries:
             raise ValueError("a bound below certified accuracy needs a certified run")
         for run in self.summaries:
             if run.meta.get("imported"):
-                raise ValueError(
-                    f"a bound below certified accuracy needs radii that are not rounded, and those "
-                    f"of {run.run!r} were published with few digits, to the nearest"
+                raise LedgerError(
+                    f"{run.run!r} was imported: its radii are those that were published, which "
+                    f"may be rounded up, so that alpha does not bound how many of them are wrong; "
+                    f"certify the inputs with `radii certify`."
                 )
         found = (
             certified_accuracy_lower(run.outcomes, self.radii, alpha=run.alpha, rho=rho)

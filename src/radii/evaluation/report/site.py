@@ -16,12 +16,14 @@ from radii.evaluation.audit import classifier_of
 from radii.evaluation.export import ENDINGS
 from radii.evaluation.report.attack_pictures import AttackPicture
 from radii.evaluation.report.attacks import AttackSummary
+from radii.evaluation.report.caveats import of_group
 from radii.evaluation.report.columns import columns_of
 from radii.evaluation.report.html import as_html, page
 from radii.evaluation.report.pictures import Picture
 from radii.evaluation.report.reading import AttackedRun, CertifiedRun, read
 from radii.evaluation.report.report import Report
 from radii.evaluation.report.summary import Summary
+from radii.evaluation.report.text import encoded
 from radii.models.checkpoint import replace_file
 
 Pictures = tuple[Mapping[str, Sequence[Picture]], Mapping[str, Sequence[AttackPicture]]]
@@ -97,6 +99,8 @@ def write_site(
 ) -> Path:
     """Writes `index.html` and a page a run; nothing else in the folder is touched.
 
+    Each page appears whole: whoever reads finds the old one or the new one.
+
     The page of a certified run also has the attack runs of its classifier, and that of an attack
     run the certified ones.
 
@@ -122,7 +126,7 @@ def write_site(
         report = Report.of_read(beside, radii, bootstrap=False)
         shown: Pictures = ({}, {}) if pictures is None else pictures(report)
         html = as_html(report, *shown, home="../index.html")
-        replace_file(out / links[id(run)], html.encode())
+        replace_file(out / links[id(run)], encoded(html))
         if on_page is not None:
             on_page(written, len(runs))
     certified, attacked = iter(whole.summaries), iter(whole.attacks)
@@ -135,21 +139,19 @@ def write_site(
         for name, run in zip(names, runs, strict=True)
     ]
     index = out / "index.html"
-    replace_file(
-        index,
-        page(
-            "site.html.j2",
-            version=__version__,
-            certified=[each for each in entries if isinstance(each.run, Summary)],
-            attacked=[each for each in entries if isinstance(each.run, AttackSummary)],
-            choices=_choices(entries),
-            columns=columns_of(whole),
-            groups=list(zip(whole.groups, whole.group_names, strict=True)),
-            radii=rounding.exact(whole.radii),
-            caveats=_caveats(whole),
-            unreadable=unreadable,
-        ).encode(),
+    content = page(
+        "site.html.j2",
+        version=__version__,
+        certified=[each for each in entries if isinstance(each.run, Summary)],
+        attacked=[each for each in entries if isinstance(each.run, AttackSummary)],
+        choices=_choices(entries),
+        columns=columns_of(whole),
+        groups=list(zip(whole.groups, whole.group_names, strict=True)),
+        radii=rounding.exact(whole.radii),
+        caveats=_caveats(whole),
+        unreadable=unreadable,
     )
+    replace_file(index, encoded(content))
     return index
 
 
@@ -239,4 +241,5 @@ def _caveats(report: Report) -> list[str]:
     """Those that are about runs beside each other; what is about one run is on its page."""
     grows = "ACR grows with n, so compare it at equal n only."
     between = [each for each in report.caveats if each.startswith("The runs ")]
+    between += [sentence for group in report.groups for sentence in of_group(group)]
     return between + [grows] * any(each.startswith(grows) for each in report.caveats)

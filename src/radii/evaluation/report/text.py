@@ -24,6 +24,11 @@ from radii.evaluation.report.sentences import sentence_of
 from radii.rounding import exact, percent_ceiled, percent_floored
 
 
+def encoded(content: str) -> bytes:
+    r"""A report in UTF-8; a byte of a file name that is no UTF-8 becomes a `\udcff`."""
+    return content.encode("utf-8", "backslashreplace")
+
+
 def as_json(report: Report) -> str:
     """Strict JSON, floats unrounded; a number that is infinite is null.
 
@@ -196,4 +201,6 @@ def _pipes(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
+    """A text as it is: on one line, and nothing in it is markup or becomes a link."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r":(?=//)|(?<=www)\.", r"\\\g<0>", escaped, flags=re.IGNORECASE)
