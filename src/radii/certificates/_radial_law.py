@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.special import betainc, gammainccinv, gammaincinv, gammaln, wrightomega
+from scipy.special import betainc, expit, gammainccinv, gammaincinv, gammaln, log_expit, wrightomega
 
-from radii.certificates._search import BoolArray, bisect
-from radii.records import FloatArray
+from radii.certificates._search import root
+from radii.records import FloatArray, IntArray
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 # Nodes that crowd at both ends of a piece, so that roots of the distance to an end do no harm.
@@ -78,9 +78,12 @@ class RadialLaw:
 
     def exceeds(self, r: FloatArray, t: FloatArray) -> FloatArray:
         """`P(L > t)` for a shift of length r, both `(*batch,)`; `r > 0`."""
+        shape = np.broadcast_shapes(r.shape, t.shape)
+        r, t = (np.broadcast_to(values, shape).ravel() for values in (r, t))
+        top = self._largest_gap(r)
         cuts = [
-            *self._crossings(r, t),
-            *(np.logaddexp(cut, np.log(r)) for cut in self._crossings(r, -t)),
+            *self._crossings(r, t, top),
+            *(np.logaddexp(cut, np.log(r)) for cut in self._crossings(r, -t, top)),
             self._inner_crossing(r, t),
             np.log(r),
         ]
@@ -93,8 +96,7 @@ class RadialLaw:
         chance = np.zeros(used.shape)
         r, t = (np.broadcast_to(values[..., None], used.shape)[used] for values in (r, t))
         chance[used] = self._chance(rho[used], r, t)
-        total: FloatArray = (weights * chance).sum(axis=-1)
-        return total
+        return np.asarray((weights * chance).sum(axis=-1).reshape(shape))
 
     def _chance(self, rho: FloatArray, r: FloatArray, t: FloatArray) -> FloatArray:
         """`P(L > t)` given that the norm is rho."""
@@ -125,36 +127,45 @@ class RadialLaw:
             closer: FloatArray = -rho * np.expm1(np.log1p(-drop / power) / self.exponent)
         return closer
 
-    def _crossings(self, r: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Both `ln rho` at which `g(rho) - g(rho + r) = t`: the gap rises, then falls."""
-        low = np.full(r.shape, self._panels[0] - 5)
-        high = np.full(r.shape, self._panels[-1] + 5)
+    def _largest_gap(self, r: FloatArray) -> FloatArray:
+        """The `ln rho` at which `g(rho) - g(rho + r)` is largest: it rises, then falls."""
 
-        def rises(log_rho: FloatArray) -> BoolArray:
-            rho = np.exp(log_rho)
-            pull = self.pole / rho - self.pole / (rho + r)
-            q = self.exponent
-            return np.asarray(pull + q * (rho ** (q - 1) - (rho + r) ** (q - 1)) > 0)
+        def slope(log_rho: FloatArray, at: IntArray) -> FloatArray:
+            rho, q = np.exp(log_rho), self.exponent
+            pull = self.pole * r[at] / (rho + r[at])
+            return np.asarray(pull - q * rho * _gained(log_rho, r[at], q - 1))
 
-        def above(log_rho: FloatArray) -> BoolArray:
-            rho = np.exp(log_rho)
-            growth = np.log1p(r / rho)
-            power = rho**self.exponent * np.expm1(self.exponent * growth)
-            return np.asarray(-self.pole * growth - power > t)
+        return root(slope, *self._ends(r))
 
-        top = bisect(rises, low, high, steps=50)
-        return (
-            bisect(lambda x: ~above(x), low, top, steps=50),
-            bisect(above, top, high, steps=50),
-        )
+    def _crossings(self, r: FloatArray, t: FloatArray, top: FloatArray) -> list[FloatArray]:
+        """Both `ln rho` at which `g(rho) - g(rho + r) = t`, on either side of its largest."""
+
+        def over(log_rho: FloatArray, at: IntArray) -> FloatArray:
+            growth = np.log1p(r[at] / np.exp(log_rho))
+            return -self.pole * growth - _gained(log_rho, r[at], self.exponent) - t[at]
+
+        low, high = self._ends(r)
+        return [root(lambda x, at: -over(x, at), low, top), root(over, top, high)]
+
+    def _ends(self, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`ln rho` between which crossings matter: from well below what occurs."""
+        return np.full(r.shape, self._panels[0] - 5), np.full(r.shape, self._panels[-1])
 
     def _inner_crossing(self, r: FloatArray, t: FloatArray) -> FloatArray:
         """The `ln rho` below `ln r` at which `g(rho) - g(r - rho) = t`."""
+        power = np.exp(np.minimum(self.exponent * np.log(r), 600))
 
-        def below(share: FloatArray) -> BoolArray:
-            rho, rest = share * r, (1 - share) * r
-            gap = self.pole * np.log(rho / rest) + rho**self.exponent - rest**self.exponent
-            return np.asarray(gap < t)
+        def under(logit: FloatArray, at: IntArray) -> FloatArray:
+            near, rest = expit(logit) ** self.exponent, expit(-logit) ** self.exponent
+            return np.asarray(t[at] - self.pole * logit - power[at] * (near - rest))
 
-        share = bisect(below, np.zeros(r.shape), 1.0, steps=50)
-        return np.log(np.maximum(share * r, 1e-300))
+        # Logits of all floats in (0, 1).
+        logit = root(under, np.full(r.shape, -690.0), np.full(r.shape, 37.0))
+        return np.asarray(np.log(r) + log_expit(logit))
+
+
+def _gained(log_rho: FloatArray, r: FloatArray, power: float) -> FloatArray:
+    """`(rho + r)^power - rho^power`, or something large where that is no number."""
+    growth = np.log1p(r / np.exp(log_rho))
+    log_sum = np.minimum(power * (log_rho + growth), 600)
+    return np.asarray(-np.exp(log_sum) * np.expm1(-power * growth))

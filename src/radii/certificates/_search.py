@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from radii.records import FloatArray
+from radii.records import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 
 _GOLDEN = (5**0.5 - 1) / 2
+_HUGE = 1e150  # its square is a number
 
 
 def bisect(
@@ -50,6 +51,62 @@ def bisect(
         yes = holds(middle)
         lower, upper = np.where(wide & yes, middle, lower), np.where(wide & ~yes, middle, upper)
     return lower
+
+
+def root(
+    function: Callable[[FloatArray, IntArray], FloatArray],
+    low: FloatArray,
+    high: FloatArray,
+    *,
+    tolerance: float = 1e-13,
+) -> FloatArray:
+    """Where a function falls through 0, by Ridders' method: a few steps, where `bisect` takes 50.
+
+    Nothing is proven of the result; see `bisect` for that. Where the function has one root, the
+    result is within about `tolerance` of it, as far as the digits of the function tell.
+
+    Args:
+        function: Numbers `(entries,)` and which entries of the batch they are for, `(entries,)`,
+            to values `(entries,)` without NaN.
+        low: `(batch,)`, finite. It is the result where the function is not positive there.
+        high: `(batch,)`, finite, at least `low`. It is the result where the function is positive
+            there.
+        tolerance: A share of the larger end, in absolute value, of the interval that is left.
+
+    Returns:
+        `(batch,)` float64.
+
+    Reference:
+        Ridders 1979, "A new algorithm for computing a single root of a real continuous function",
+        IEEE Transactions on Circuits and Systems 26(11).
+    """
+
+    def value_at(x: FloatArray, at: IntArray) -> FloatArray:
+        return np.clip(function(x, at), -_HUGE, _HUGE)
+
+    above, below = (value_at(end, np.arange(len(end))) for end in (low, high))
+    found = np.where(above > 0, high, low)
+    at = np.flatnonzero((above > 0) & (below <= 0))
+    lower, upper, above, below = low[at], high[at], above[at], below[at]
+    while True:
+        least = tolerance * np.maximum(np.abs(lower), np.abs(upper))
+        far = upper - lower > least
+        found[at] = lower + (upper - lower) / 2
+        at, least = at[far], least[far]
+        lower, upper, above, below = lower[far], upper[far], above[far], below[far]
+        if not at.size:
+            return found
+        half = (upper - lower) / 2
+        middle = lower + half
+        value = value_at(middle, at)
+        size = np.sqrt(value**2 - above * below)
+        step = half * np.divide(value, size, out=np.zeros_like(size), where=size > 0)
+        # Not at an end, so that one of the ends soon is at the other side of the root.
+        point = np.clip(middle + step, lower + least / 2, upper - least / 2)
+        for x, here in ((middle, value), (point, value_at(point, at))):
+            left = here > 0
+            lower, above = np.where(left, x, lower), np.where(left, here, above)
+            upper, below = np.where(left, upper, x), np.where(left, below, here)
 
 
 def maximise(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radii.certificates._search import bisect, maximise
-from radii.records import FloatArray
+from radii.certificates._search import bisect, maximise, root
+from radii.records import FloatArray, IntArray
 
 ROOTS = np.array([[1e-9, 0.3, 1.0], [2.0, 7.5, 9.999]])
 
@@ -93,3 +95,57 @@ def test_maximise_gives_the_best_that_it_saw(grid: int, steps: int) -> None:
     assert len(seen) == grid + 2 + steps
     assert 0.1 <= found <= 1.7
     assert found == pytest.approx(max(seen)[1], abs=0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: -np.sinh(40 * x),
+        lambda x: -np.arctan(1e6 * x),
+        lambda x: np.expm1(-200 * x),
+        lambda x: -np.cbrt(x),
+        lambda x: -(x**3),
+        lambda x: np.where(x > 0, -1.0, 2.0),
+        lambda x: np.where(x > 0, -np.inf, 1e-300),
+    ],
+)
+def test_root_is_where_the_sign_changes(function: Callable[[FloatArray], FloatArray]) -> None:
+    places = np.array([-0.9, -1e-3, 0.2, 0.5, 1.9])
+    asked = []
+
+    def shifted(x: FloatArray, at: IntArray) -> FloatArray:
+        asked.append(x.size)
+        return function(x - places[at])
+
+    found = root(shifted, np.full(5, -1.0), np.full(5, 2.0))
+    np.testing.assert_allclose(found, places, rtol=0, atol=4e-13)
+    assert len(asked) < 120
+
+
+def test_root_is_an_end_where_no_sign_changes() -> None:
+    values = np.array([1.0, -1.0, 0.0, np.inf])
+    low, high = np.arange(4.0), np.arange(4.0) + 1
+    assert root(lambda x, at: values[at], low, high).tolist() == [1, 1, 2, 4]
+    assert root(lambda x, at: 1 - x, np.ones(1), np.ones(1)).tolist() == [1]
+    assert root(lambda x, at: x, np.ones(0), np.ones(0)).shape == (0,)
+
+
+def test_root_answers_each_entry_as_if_it_were_alone() -> None:
+    places = np.geomspace(1e-12, 9, 50)
+
+    def found(places: FloatArray) -> FloatArray:
+        ends = np.zeros(places.size), np.full(places.size, 10.0)
+        return root(lambda x, at: np.log(places[at]) - np.log(x + 1e-300), *ends)
+
+    assert found(places).tolist() == [found(place).item() for place in places[:, None]]
+
+
+def test_root_asks_seldom() -> None:
+    asked = []
+
+    def gap(x: FloatArray, at: IntArray) -> FloatArray:
+        asked.append(x.size)
+        return 3 - x - np.exp(x)
+
+    root(gap, np.full(1, -20.0), np.full(1, 20.0))
+    assert len(asked) < 25
