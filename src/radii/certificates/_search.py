@@ -71,7 +71,7 @@ def root(
         low: `(batch,)`, finite. It is the result where the function is not positive there.
         high: `(batch,)`, finite, at least `low`. It is the result where the function is positive
             there.
-        tolerance: A share of the larger end, in absolute value, of the interval that is left.
+        tolerance: The interval that is left is at most this long, or this share of its larger end.
 
     Returns:
         `(batch,)` float64.
@@ -89,7 +89,7 @@ def root(
     at = np.flatnonzero((above > 0) & (below <= 0))
     lower, upper, above, below = low[at], high[at], above[at], below[at]
     while True:
-        least = tolerance * np.maximum(np.abs(lower), np.abs(upper))
+        least = tolerance * np.maximum(np.maximum(np.abs(lower), np.abs(upper)), 1)
         far = upper - lower > least
         found[at] = lower + (upper - lower) / 2
         at, least = at[far], least[far]

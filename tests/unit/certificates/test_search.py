@@ -104,20 +104,21 @@ def test_maximise_gives_the_best_that_it_saw(grid: int, steps: int) -> None:
         lambda x: -np.arctan(1e6 * x),
         lambda x: np.expm1(-200 * x),
         lambda x: -np.cbrt(x),
+        lambda x: -np.sign(x),
         lambda x: -(x**3),
         lambda x: np.where(x > 0, -1.0, 2.0),
         lambda x: np.where(x > 0, -np.inf, 1e-300),
     ],
 )
 def test_root_is_where_the_sign_changes(function: Callable[[FloatArray], FloatArray]) -> None:
-    places = np.array([-0.9, -1e-3, 0.2, 0.5, 1.9])
+    places = np.array([-0.9, -1e-3, 0, 0.2, 0.5, 1.9])
     asked = []
 
     def shifted(x: FloatArray, at: IntArray) -> FloatArray:
         asked.append(x.size)
         return function(x - places[at])
 
-    found = root(shifted, np.full(5, -1.0), np.full(5, 2.0))
+    found = root(shifted, np.full(6, -1.0), np.full(6, 2.0))
     np.testing.assert_allclose(found, places, rtol=0, atol=4e-13)
     assert len(asked) < 120
 
