@@ -53,6 +53,7 @@ ALPHAS = (0.05, 0.001)
 DEFAULT_BOUNDS = (
     *("clopper_pearson", "randomized_clopper_pearson", "multiclass_clopper_pearson"),
     *("runner_up_clopper_pearson", "runner_up_clopper_pearson:share=0.5"),
+    *("randomized_runner_up_clopper_pearson", "randomized_runner_up_clopper_pearson:share=0.5"),
     *("hoeffding", "empirical_bernstein", "betting", "betting:truncated=true"),
     *(f"hybrid:cap={N}", f"union_clopper_pearson:cap={N}", f"staged:stages=50/100/{N}"),
     f"calibrated:thresholds=0.5/0.75/0.9,cap={N},multiple={BLOCK}",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from radii.bounds import Hybrid as Hybrid
     from radii.bounds import MulticlassClopperPearson as MulticlassClopperPearson
     from radii.bounds import RandomizedClopperPearson as RandomizedClopperPearson
+    from radii.bounds import RandomizedRunnerUpClopperPearson as RandomizedRunnerUpClopperPearson
     from radii.bounds import RunnerUpClopperPearson as RunnerUpClopperPearson
     from radii.errors import RadiiError as RadiiError
     from radii.evaluation import push_to_hub as push_to_hub
@@ -103,6 +104,7 @@ _HOMES = {
     "RadialPower": "radii.noise",
     "RadiiError": "radii.errors",
     "RandomizedClopperPearson": "radii.bounds",
+    "RandomizedRunnerUpClopperPearson": "radii.bounds",
     "RunnerUpClopperPearson": "radii.bounds",
     "SamplingPlan": "radii.smoothing",
     "SmoothedClassifier": "radii.smoothing",

@@ -183,7 +183,7 @@ LIGHT = {
     "radii.certificates": {"numpy", "scipy"},
     "radii.smoothing": {"numpy", "scipy", "torch"},
 }
-HEAVY = {"torch", "numpy", "scipy", "ray", "typer", "rich", "matplotlib"}
+HEAVY = {"torch", "numpy", "scipy", "scipy.interpolate", "ray", "typer", "rich", "matplotlib"}
 
 
 def test_what_an_import_leaves_alone() -> None:

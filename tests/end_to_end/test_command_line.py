@@ -374,7 +374,7 @@ WRONG = [
     (("radius", "--pA", 0.9, "--alpha", 7), 2, "--alpha belongs to --votes"),
     (("radius", "--pA", 0.9, "--bound", "nonsense"), 2, "--bound belongs to --votes"),
     (("radius", "--pA", 0.9, "--n", 100), 2, "--n belongs to --votes"),
-    (("radius", *VOTES, "--tie", 0.5), 2, "for a randomised bound (randomized_clopper_pearson)"),
+    (("radius", *VOTES, "--tie", 0.5), 2, "_clopper_pearson), clopper_pearson has no use for it"),
     (("radius", *VOTES, *RANDOMIZED, "--tie", 1), 2, "--tie must be in [0, 1), got 1.0"),
     (("radius", *VOTES, *RANDOMIZED, "--tie", "nan"), 2, "--tie must be in [0, 1), got nan"),
     (("predict", "--data", "mnist5k", "--n", 10), 2, "n of at least 11"),

@@ -15,6 +15,9 @@ from radii.bounds.multiclass_clopper_pearson import (
 from radii.bounds.randomized_clopper_pearson import (
     RandomizedClopperPearson as RandomizedClopperPearson,
 )
+from radii.bounds.randomized_runner_up_clopper_pearson import (
+    RandomizedRunnerUpClopperPearson as RandomizedRunnerUpClopperPearson,
+)
 from radii.bounds.runner_up_clopper_pearson import (
     RunnerUpClopperPearson as RunnerUpClopperPearson,
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from radii.bounds.base import BOUNDS, hard
 from radii.bounds.clopper_pearson import ClopperPearson
-from radii.records import ClassBounds, Counts, IntArray, SoftVotes
+from radii.records import ClassBounds, Counts, FloatArray, IntArray, SoftVotes
+
+Side = Callable[[IntArray, IntArray, float], FloatArray]
 
 
 @BOUNDS.register("runner_up_clopper_pearson")
@@ -55,10 +58,15 @@ class RunnerUpClopperPearson(ClopperPearson):
         counts = hard(self, votes)
         k, n = counts.of(top), counts.n
         of_top, of_runner_up = (1 - self.share) * alpha, self.share * alpha
+        lower, upper = self._sides(counts)
         return ClassBounds(
-            self.lower(k, n, of_top),
+            lower(k, n, of_top),
             np.minimum(
-                self.upper(n - k, n, of_top),
-                self.upper(counts.runner_up_votes(top), n, of_runner_up),
+                upper(n - k, n, of_top),
+                upper(counts.runner_up_votes(top), n, of_runner_up),
             ),
         )
+
+    def _sides(self, _: Counts) -> tuple[Side, Side]:
+        """The bounds on one probability: neither falls as its count rises."""
+        return self.lower, self.upper

@@ -30,6 +30,10 @@ _VARIANTS = {
         "runner_up_clopper_pearson",
         "runner_up_clopper_pearson:share=0.9",
     ),
+    "randomized_runner_up_clopper_pearson": (
+        "randomized_runner_up_clopper_pearson",
+        "randomized_runner_up_clopper_pearson:share=0.9",
+    ),
     "staged": ("staged:stages=100/1000/10000000", "staged:stages=20/30/60/100/100000/10000000"),
 }
 _SOFT = {"betting", "hoeffding", "empirical_bernstein"}

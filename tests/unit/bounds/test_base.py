@@ -42,8 +42,9 @@ def test_a_bound_stays_as_it_was_checked(name: str) -> None:
 def test_no_name_that_a_ledger_may_hold_is_lost() -> None:
     of_one_time = "clopper_pearson empirical_bernstein exact hoeffding"
     of_classes = "multiclass_clopper_pearson randomized_clopper_pearson runner_up_clopper_pearson"
+    of_both = "randomized_runner_up_clopper_pearson"
     of_all_times = "betting calibrated hybrid staged union_clopper_pearson"
-    for name in f"{of_one_time} {of_classes} {of_all_times}".split():
+    for name in f"{of_one_time} {of_classes} {of_both} {of_all_times}".split():
         assert BOUNDS.build(name) == BOUNDS[name]()
         assert BOUNDS[name].anytime == (name in of_all_times.split())
 

@@ -18,6 +18,7 @@ TIE = 0.3
 SPECS = [
     *("clopper_pearson", "multiclass_clopper_pearson", "randomized_clopper_pearson"),
     *("runner_up_clopper_pearson", "runner_up_clopper_pearson:share=0.5"),
+    *(f"randomized_runner_up_clopper_pearson{share}" for share in ("", ":share=0.5")),
     *("hoeffding", "empirical_bernstein", "betting", "betting:truncated=true"),
     *("betting:prior=1.0", "hybrid:cap=1000", "hybrid:cap=100,share=0.5"),
     *("union_clopper_pearson", "union_clopper_pearson:cap=60,factor=1.1", "staged"),

@@ -34,6 +34,7 @@ BOUNDS = [
     *("multiclass_clopper_pearson", "randomized_clopper_pearson", "hoeffding"),
     *("empirical_bernstein", "betting", "betting:truncated=true", "hybrid:cap=400"),
     *("runner_up_clopper_pearson", "runner_up_clopper_pearson:share=0.5"),
+    *(f"randomized_runner_up_clopper_pearson{share}" for share in ("", ":share=0.5")),
     *("union_clopper_pearson", "staged:stages=100/400"),
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from radii.verification.independent.numbers import MP, Real, beta_tail, beta_tail_near, number
 from radii.verification.independent.specs import given, read
@@ -97,20 +97,25 @@ def _multiclass(pA: Real, pB: Real, seen: Evidence, alpha: Real, _: Mapping[str,
     return Slack(top, other)
 
 
-def _runner_up(
-    pA: Real, pB: Real, seen: Evidence, alpha: Real, parameters: Mapping[str, str]
-) -> Slack:
-    share = number(float(parameters["share"]))
-    top = _clopper_pearson(pA, pB, seen, (1 - share) * alpha, {})
-    k, n = int(seen.n - seen.runner_up), seen.n  # of the others, seen from B
-    other = number(0) if pB == 1 else _binomial(1 - pB, pB, k, n, share * alpha, True)
-    return Slack(top.lower, max(top.upper, other))  # the smaller of two bounds may be claimed
-
-
 def _randomized(pA: Real, pB: Real, seen: Evidence, alpha: Real, _: Mapping[str, str]) -> Slack:
     k, n = int(seen.k), seen.n
     u = number(1 if seen.tie is None else seen.tie)
     return _stored(pA, pB, lambda p, rest, other: _binomial(p, rest, k, n, alpha, other, u))
+
+
+def _runner_up(alone: Rule) -> Rule:
+    """`alone` for the class selected, and for the runner-up from a share of alpha."""
+
+    def rule(
+        pA: Real, pB: Real, seen: Evidence, alpha: Real, parameters: Mapping[str, str]
+    ) -> Slack:
+        share = number(float(parameters["share"]))
+        top = alone(pA, pB, seen, (1 - share) * alpha, {})
+        rest = replace(seen, k=seen.n - seen.runner_up)  # of the others, seen from B
+        other = alone(number(0), pB, rest, share * alpha, {})
+        return Slack(top.lower, max(top.upper, other.upper))  # the smaller one may be claimed
+
+    return rule
 
 
 def _exact(pA: Real, pB: Real, seen: Evidence, _: Real, __: Mapping[str, str]) -> Slack:
@@ -236,7 +241,8 @@ _RULES: dict[str, tuple[Rule, Mapping[str, str]]] = {
     "clopper_pearson": (_clopper_pearson, {}),
     "multiclass_clopper_pearson": (_multiclass, {}),
     "randomized_clopper_pearson": (_randomized, {}),
-    "runner_up_clopper_pearson": (_runner_up, {"share": "0.05"}),
+    "randomized_runner_up_clopper_pearson": (_runner_up(_randomized), {"share": "0.05"}),
+    "runner_up_clopper_pearson": (_runner_up(_clopper_pearson), {"share": "0.05"}),
     "exact": (_exact, {}),
     "hoeffding": (_hoeffding, {}),
     "empirical_bernstein": (_empirical_bernstein, {}),
