@@ -47,8 +47,14 @@ PUBLISHED = {
     ("smoothadv-consistency", "0.50"): ((1.6957, 0.0006), (1.6788, 0.0010)),
     ("smoothadv-consistency", "1.00"): ((1.8163, 0.0023), (1.8093, 0.0023)),
 }
-BOUNDS = ("clopper_pearson", "runner_up_clopper_pearson", "randomized_clopper_pearson")
-COLUMNS = "objective|sigma|epochs|runs|images|ACR|published|difference|standard accuracy|abstains"
+BOUNDS = (
+    *("clopper_pearson", "runner_up_clopper_pearson"),
+    *("randomized_clopper_pearson", "randomized_runner_up_clopper_pearson"),
+)
+COLUMNS = (
+    *("objective", "sigma", "epochs", "runs", "images", "bound", "ACR", "published", "difference"),
+    *("standard accuracy", "abstains"),
+)
 
 
 def published(name: str, sigma: str, subset: str) -> tuple[float, float] | None:
@@ -67,7 +73,8 @@ def row(name: str, sigma: str, epochs: str, paths: list[Path]) -> list[str]:
     mean = statistics.mean(acr)
     spread = f" ({statistics.stdev(acr):.4f})" if len(acr) > 1 else ""
     theirs = published(name, sigma, str(runs[0].meta["subset"]))
-    cells = [name, sigma, epochs, str(len(runs)), str(len(outcomes[0]))]
+    bound = str(runs[0].meta["bound"])
+    cells = [name, sigma, epochs, str(len(runs)), str(len(outcomes[0])), bound]
     cells.append(floored(mean, 4) + spread)
     cells.append(f"{theirs[0]:.4f} ({theirs[1]:.4f})" if theirs else "")
     cells.append(f"{mean - theirs[0]:+.4f}" if theirs else "")
@@ -101,7 +108,7 @@ def main() -> None:
         groups, key=lambda k: (k[0], k[1] != "full", ORDER.index(k[2]) if k[2] in ORDER else 9)
     )
     print_table(
-        COLUMNS.split("|"),
+        COLUMNS,
         (row(name, sigma, epochs, groups[sigma, epochs, name]) for sigma, epochs, name in order),
     )
     print("\nThe same votes through other bounds, ACR:\n")

@@ -34,7 +34,7 @@ def test_a_recipe_is_what_its_name_says(recipe: str, tmp_path: Path) -> None:
     ((_, training),) = trainings_of(settings | {"data": "mnist5k"}, tmp_path, "cpu", None)
     assert training.noise == Gaussian(float(sigma))
     assert name.startswith(OBJECTIVES.name_of(training.objective).split("_")[0]) or (
-        name in ("smoothadv-consistency", "denoiser")
+        name in ("smoothadv-consistency", "smoothadv-consistency-convnet", "denoiser")
     )
     assert training.objective.denoises == denoises
     architecture = f"denoised:denoiser={settings['denoiser']},base=lenet" if denoises else None
@@ -42,10 +42,11 @@ def test_a_recipe_is_what_its_name_says(recipe: str, tmp_path: Path) -> None:
     assert training.plan.epochs == settings["epochs"]
 
 
-def test_there_are_recipes_for_each_objective_of_the_published_table_and_for_denoisers() -> None:
+def test_there_are_recipes_for_the_published_table_for_denoisers_and_of_our_own() -> None:
     names = {Path(recipe).stem.rpartition("-")[0] for recipe in RECIPES if "mnist/" in recipe}
     assert names == {
         *("gaussian", "stability", "macer", "consistency", "smoothadv", "smoothadv-consistency"),
         *("catrs", "smoothmix"),
+        "smoothadv-consistency-convnet",
         "denoiser",
     }

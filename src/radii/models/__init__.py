@@ -10,6 +10,7 @@ from radii.models.checkpoint import architecture_in as architecture_in
 from radii.models.checkpoint import save_base as save_base
 from radii.models.compiled import Compiled as Compiled
 from radii.models.compiled import worth_compiling as worth_compiling
+from radii.models.convnet import ConvNet as ConvNet
 from radii.models.denoised import Denoised as Denoised
 from radii.models.denoised import DenoisedClassifier as DenoisedClassifier
 from radii.models.denoised import load_denoiser as load_denoiser
