@@ -6,15 +6,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+import scipy  # whose parts are imported when they are first used
 
 from radii.certificates._functional_pairs import pair_radius
 from radii.certificates._tradeoff import ShiftLaw as ShiftLaw
 from radii.certificates._tradeoff import dual, largest_shift, quantile, worst_ratio
 from radii.certificates._tradeoff import kept as kept
 from radii.records import ClassBounds, FloatArray
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 _LEAST = 1.2e-16  # probabilities below it are taken as this
 _MARGIN = 1e-6  # share by which radii are lowered at least
@@ -61,9 +65,9 @@ def _middle(law: ShiftLaw) -> _Spline:
     log_shift = np.log(-quantile(law, dual(law, r, half, t)))
     rising = log_shift > np.maximum.accumulate(np.append(-np.inf, log_shift[:-1]))
     t, log_r, log_shift = t[rising], np.log(r[rising]), log_shift[rising]
-    cubic = CubicSpline(log_shift, log_r)
+    cubic = scipy.interpolate.CubicSpline(log_shift, log_r)
     between = log_r[:-1, None] + np.diff(log_r)[:, None] * _CHECKED
-    tried, ratio = np.exp(between), CubicSpline(log_r, t / r[rising])(between)
+    tried, ratio = np.exp(between), scipy.interpolate.CubicSpline(log_r, t / r[rising])(between)
     values = dual(law, tried, np.full(tried.shape, 0.5), ratio * tried)
     told = cubic(np.log(-quantile(law, np.maximum(values, 1e-300))))
     excess = np.max(told - between, axis=1, initial=0)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
-from scipy.ndimage import maximum_filter
+import scipy  # whose parts are imported when they are first used
 
 from radii.certificates._search import bisect
 from radii.certificates._tradeoff import ShiftLaw, kept, largest_shift, probability, quantile
@@ -161,7 +160,7 @@ def _log_radius(log_z: FloatArray, log_r: FloatArray, wanted: FloatArray) -> Flo
     inside = np.clip(wanted, log_z[0], log_z[-1])
     slope = np.maximum((log_r[1] - log_r[0]) / (log_z[1] - log_z[0]), 1)
     below = np.where(wanted < log_z[0], slope * (wanted - inside) - _SHORT_MARGIN, 0)
-    return np.asarray(PchipInterpolator(log_z, log_r)(inside) + below)
+    return np.asarray(scipy.interpolate.PchipInterpolator(log_z, log_r)(inside) + below)
 
 
 def _curves(
@@ -225,12 +224,14 @@ def _lines(
     z = -x - y
     inside = y < 0
     share, inner = _rising(np.append((y - x)[inside] / z[inside], 1), np.append(z[inside], half))
-    mirrored = Akima1DInterpolator(
+    mirrored = scipy.interpolate.Akima1DInterpolator(
         np.append(-share[::-1], share[share > 0]), np.append(inner[::-1], inner[share > 0])
     )
     far, outer = _rising(np.append(0, y[~inside]), np.append(half, z[~inside]))
     last = far[-1]
-    outside = Akima1DInterpolator(np.append(far, last + 1), np.append(outer, outer[-1]))
+    outside = scipy.interpolate.Akima1DInterpolator(
+        np.append(far, last + 1), np.append(outer, outer[-1])
+    )
     wanted = furthest * (np.arange(1, _OUTER) / (_OUTER - 1)) ** 2
     z = np.append(mirrored(np.linspace(0, 1, _INNER)), outside(np.minimum(wanted, last)))
     return np.where(np.append(np.zeros(_INNER), wanted) <= last, z, np.nan)
@@ -260,6 +261,8 @@ def _lowered(law: ShiftLaw, table: PairTable, r: FloatArray, t: FloatArray) -> P
     margin = np.zeros((-(-lines // _BLOCK), -(-steps // _BLOCK)))
     at = (line.astype(int) // _BLOCK, np.clip(step, 0, steps - 1).astype(int) // _BLOCK)
     np.maximum.at(margin, at, excess)
-    around = np.repeat(np.repeat(maximum_filter(margin, 3), _BLOCK, axis=0), _BLOCK, axis=1)
+    around = np.repeat(
+        np.repeat(scipy.ndimage.maximum_filter(margin, 3), _BLOCK, axis=0), _BLOCK, axis=1
+    )
     lowered = table.log_ratio - 2 * around[:lines, :steps] - _LEAST_MARGIN
     return replace(table, log_ratio=lowered)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy  # whose parts are imported when they are first used
 from scipy.special import ndtri
 
 from radii.certificates._search import bisect
 from radii.certificates._tradeoff import ShiftLaw
 from radii.records import FloatArray
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 _ROWS, _SHORTEST = 36, 1e-3  # radii in a table, and the first as a share of the last
 _POINTS = 40  # of a curve, half of it
@@ -94,12 +98,12 @@ def pair_table(law: ShiftLaw) -> PairTable:
         fresh = np.flatnonzero(
             np.concatenate([[True], np.diff(np.minimum.accumulate(x[j])) < -1e-9])
         )
-        inverse = PchipInterpolator(x[j][fresh][::-1], t[j][fresh][::-1])
+        inverse = scipy.interpolate.PchipInterpolator(x[j][fresh][::-1], t[j][fresh][::-1])
         t[j] = inverse(x[j, 0] + share * (x[j, fresh[-1]] - x[j, 0]))
     curves, ends = [], np.empty((_ROWS, 2))
     for j, (x, shift) in enumerate(_points(law, r, t)):
         ends[j] = x[0], x[-1]
-        curves.append(PchipInterpolator(x, np.log(shift)))
+        curves.append(scipy.interpolate.PchipInterpolator(x, np.log(shift)))
     table = PairTable(np.log(r), curves, ends, np.zeros(_ROWS))
     within = _excess(table, _points(law, r, (t[:, 1:] + t[:, :-1]) / 2), 0)
     halfway = np.sqrt(r[1:] * r[:-1])
