@@ -125,11 +125,21 @@ def _between(metas: tuple[Mapping[str, Any], Mapping[str, Any]]) -> list[str]:
         )
     for key in _differing(metas):
         a, b = (_text(_value(meta, key)) for meta in metas)
-        sentence = f"The runs differ in {key} ({a} and {b}): {_DIFFERENCES[key]}"
-        if key in _OF_CLAIMS:
-            sentence += f", so that a difference between them may be one of {key} alone"
-        said.append(f"{sentence}.")
+        said.append(difference(key, f"{a} and {b}"))
     return said
+
+
+def difference(key: str, values: str) -> str:
+    """The sentence that says what runs do not share, and what follows.
+
+    Args:
+        key: Of the spec: norm, n, n0, alpha, bound, certificate, stop, vote, precision or domain.
+        values: Those of the runs, as text.
+    """
+    sentence = f"The runs differ in {key} ({values}): {_DIFFERENCES[key]}"
+    if key in _OF_CLAIMS:
+        sentence += f", so that a difference between them may be one of {key} alone"
+    return f"{sentence}."
 
 
 def _of_one(name: str, meta: Mapping[str, Any], examples: int) -> list[str]:

@@ -133,6 +133,8 @@ def test_caveat_of_unknown_inputs(tmp_path):
         ({"n": 100_000}, "The runs differ in n (1,000, 100,000)"),
         ({"alpha": 0.01}, "The runs differ in alpha (0.001, 0.01)"),
         ({"norm": "l1"}, "The runs differ in norm (l1, l2)"),
+        ({"bound": "hoeffding"}, "The runs differ in bound (clopper_pearson, hoeffding)"),
+        ({"certificate": "gaussian_l2_renyi"}, "The runs differ in certificate (gaussian_l2, "),
         ({"data_fingerprint": "cd" * 32}, "The runs are about different inputs"),
     ],
 )
@@ -140,6 +142,28 @@ def test_caveats_of_two_runs(tmp_path, changes, sentence):
     first = write(tmp_path / "a", ROWS)
     assert sentence not in caveats(first, write(tmp_path / "b", ROWS))
     assert sentence in caveats(first, write(tmp_path / "c", ROWS, **changes))
+
+
+def test_a_bound_that_is_not_the_papers_is_said(tmp_path):
+    other = write(tmp_path / "a", ROWS, bound="runner_up_clopper_pearson:share=0.5")
+    assert "The run bounds its votes by runner_up_clopper_pearson:share=0.5" in caveats(other)
+    report = Report.of([other])
+    assert report.names == ["gaussian:sigma=0.5, bound=runner_up_clopper_pearson:share=0.5"]
+    assert report.labels[0].endswith("alpha=0.001, bound=runner_up_clopper_pearson:share=0.5")
+    for fields in ({}, {"bound": "exact"}, {"bound": "hoeffding", "vote": "soft"}):
+        path = write(tmp_path / f"b{len(fields)}{fields.get('vote')}", ROWS, **fields)
+        assert "bounds its votes by" not in caveats(path)
+        assert "bound=" not in Report.of([path]).labels[0]
+
+
+def test_other_stopping_rules_and_noises_have_other_bounds_and_certificates(tmp_path):
+    first = write(tmp_path / "a", ROWS)
+    early = write(tmp_path / "b", ROWS, stop="precision:rel=0.1", bound="hybrid:cap=1000")
+    assert "differ in bound" not in caveats(first, early)
+    later = write(tmp_path / "c", ROWS, stop="precision:rel=0.1", bound="betting")
+    assert "differ in bound (betting, hybrid:cap=1000)" in caveats(first, early, later)
+    laplace = {"noise": "laplace:b=0.5", "norm": "l1", "certificate": "laplace_l1"}
+    assert "differ in certificate" not in caveats(first, write(tmp_path / "d", ROWS, **laplace))
 
 
 def test_caveat_of_other_inputs_of_one_data_set(tmp_path):

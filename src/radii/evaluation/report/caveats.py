@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radii.evaluation.readings import sentences
+from radii.evaluation.comparability import difference
+from radii.evaluation.readings import changes_of, sentences
 from radii.evaluation.report.groups import Group, groups_of
 from radii.evaluation.seeds import denoised_for
 
@@ -58,6 +60,11 @@ def _of_one(run: Summary, name: str) -> list[str]:
             f"{name} is about {run.noise}, and the denoiser of its base classifier was trained for "
             f"{trained}: the radii hold, but a denoiser for this noise may give larger ones."
         )
+    if run.has_other_bound:
+        said.append(
+            f"{name} bounds its votes by {run.bound}: most published radii are those of "
+            f"clopper_pearson, which gives the same votes other radii (--bound clopper_pearson)."
+        )
     if run.stop != "never":
         said.append(
             f"{name} stopped early ({run.stop}): each radius is what was decided by then, not what "
@@ -90,28 +97,34 @@ def _of_import(run: Summary, name: str) -> list[str]:
 
 
 def _between(runs: Sequence[Summary]) -> list[str]:
-    said = []
-    if len({run.norm for run in runs}) > 1:
-        said.append(
-            f"The runs differ in norm ({_listed(runs, 'norm')}): "
-            f"radii in different norms are different claims and cannot be compared."
-        )
-    if len({run.n for run in runs}) > 1:
-        said.append(
-            f"The runs differ in n ({_listed(runs, 'n')}): more draws give the same classifier "
-            f"larger radii, so a difference between these runs may be one of n alone."
-        )
-    if len({run.alpha for run in runs}) > 1:
-        said.append(
-            f"The runs differ in alpha ({_listed(runs, 'alpha')}): a larger alpha gives the same "
-            f"votes larger radii, so a difference between these runs may be one of alpha alone."
-        )
+    said = [
+        difference(key, _listed(part, key))
+        for key in ("norm", "n", "alpha", "bound", "certificate")
+        for part in _parts(runs, key)
+        if len({getattr(run, key) for run in part}) > 1
+    ]
     if len({(run.meta.get("data_fingerprint"), run.indices) for run in runs}) > 1:
         said.append(
             "The runs are about different inputs: "
             "a difference between them may be one of the inputs alone."
         )
     return said
+
+
+def _parts(runs: Sequence[Summary], key: str) -> list[list[Summary]]:
+    """The runs, in parts that should be alike in this key where they are compared.
+
+    That is all of them, but each stopping rule has bounds of its own, and each noise its
+    certificates. What bound or certificate a run was read with is said in a sentence of its own.
+    """
+    if key not in ("bound", "certificate"):
+        return [list(runs)]
+    parts: dict[object, list[Summary]] = defaultdict(list)
+    for run in runs:
+        if key not in changes_of(run.meta):
+            of_noise = (run.noise.partition(":")[0], run.norm)
+            parts[run.stop if key == "bound" else of_noise].append(run)
+    return list(parts.values())
 
 
 def of_group(group: Group) -> list[str]:

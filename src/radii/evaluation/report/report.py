@@ -243,7 +243,7 @@ class Report:
     def names(self) -> list[str]:
         """The shortest name for each run that tells it from the others: its noise, or its path."""
         runs = self.summaries
-        said = _said_of_readings(runs, ("alpha", "bound", "certificate", "norm"))
+        said = _said(runs, ("alpha", "bound", "certificate", "norm"))
         names = [s.noise + more for s, more in zip(runs, said, strict=True)]
         return names if len(set(names)) == len(names) else [s.run for s in runs]
 
@@ -254,7 +254,7 @@ class Report:
         Two runs have the same label only if they are the same file twice, read alike.
         """
         stops = ["" if s.stop == "never" else f", stop={s.stop}" for s in self.summaries]
-        said = _said_of_readings(self.summaries, ("bound", "certificate", "norm"))
+        said = _said(self.summaries, ("bound", "certificate", "norm"))
         short = [
             f"{s.noise}, n={s.n:,}, alpha={s.alpha}{stop}{more}"
             for s, stop, more in zip(self.summaries, stops, said, strict=True)
@@ -264,17 +264,20 @@ class Report:
         return [f"{s.run}: {label}" for s, label in zip(self.summaries, short, strict=True)]
 
 
-def _said_of_readings(runs: Sequence[Summary], keys: Sequence[str]) -> list[str]:
-    """For each run in which of these it differs, and whether it was read again.
+def _said(runs: Sequence[Summary], keys: Sequence[str]) -> list[str]:
+    """What to add to the name of each run: a bound that is not the papers', and its reading.
 
-    Nothing is said if none was.
+    Where any run was read again, these are the keys in which they differ, and whether it was.
     """
     remarks = [remark_of(run.meta) for run in runs]
-    if not any(remarks):
-        return [""] * len(runs)
-    differ = [key for key in keys if len({getattr(run, key) for run in runs}) > 1]
+    differ = [key for key in keys if any(remarks) and len({getattr(run, key) for run in runs}) > 1]
     return [
-        "".join(f", {key}={getattr(run, key)}" for key in differ) + (f" ({said})" if said else "")
+        "".join(
+            f", {key}={getattr(run, key)}"
+            for key in keys
+            if key in differ or (key == "bound" and run.has_other_bound)
+        )
+        + (f" ({said})" if said else "")
         for run, said in zip(runs, remarks, strict=True)
     ]
 

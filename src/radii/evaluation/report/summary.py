@@ -94,6 +94,12 @@ class Summary:
     meta: Mapping[str, Any] = field(repr=False)
     source: Recorded = field(repr=False, compare=False)
 
+    @property
+    def has_other_bound(self) -> bool:
+        """Whether its votes could have been bounded as most papers do, and were not."""
+        could = self.stop == "never" and self.meta.get("vote", "hard") == "hard"
+        return could and self.bound not in ("clopper_pearson", "exact")
+
     @classmethod
     def of(cls, read: CertifiedRun, radii: Sequence[float], *, bootstrap: bool = True) -> Summary:
         """The summary of a run, at these radii.
