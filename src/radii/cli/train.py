@@ -21,6 +21,13 @@ Text = str | None
 Whole = int | None
 
 
+class Normalize(StrEnum):
+    """By what the first layer normalises inputs."""
+
+    DATA = "data"
+    NONE = "none"
+
+
 class Keep(StrEnum):
     """Which weights are exported."""
 
@@ -77,6 +84,9 @@ def train(
     ema: Annotated[
         Text,
         Option(metavar="DECAY", help="Export a running average of the weights (default: none)."),
+    ] = None,
+    normalize: Annotated[
+        Normalize | None, Option(help="Inputs, in the first layer (default: data).")
     ] = None,
     augment: Annotated[
         Text, Option(help="crop_flip, imagenet_crop_flip, or none (default: none).")

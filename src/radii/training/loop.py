@@ -190,11 +190,20 @@ class Training:
                 f"{OBJECTIVES.spec_of(self.objective)!r} and "
                 f"{'no' if self.frozen is None else 'a'} classifier behind it."
             )
+        normalized = self.plan.normalize == "data"
+        if not normalized and (denoised or self.init is not None):
+            raise TrainingError(
+                f"normalize must be data where {'a denoiser' if denoised else 'init'} is given, "
+                f"got {self.plan.normalize!r}: "
+                f"{'a denoiser has none' if denoised else 'it is kept with the first weights'}."
+            )
         if isinstance(self.architecture, Denoised) and self.frozen is not None:
             given = self.architecture, self.dataset, self.plan.seed
             return Start.before(self.frozen, *given, init=self.init)
         if self.init is None:
-            return Start.random(self.architecture, self.dataset, self.plan.seed)
+            return Start.random(
+                self.architecture, self.dataset, self.plan.seed, normalized=normalized
+            )
         return Start.trained(self.init, self.architecture, self.dataset)
 
     def _spec(self) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from radii.training.schedules import SCHEDULES, Schedule, Step
 Precision = Literal["float32", "bfloat16"]
 Compile = Literal["auto", "on", "off"]
 Keep = Literal["last", "best"]
+Normalisation = Literal["data", "none"]
 
 _LEAST = {
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "validate_n", "validate_every"), 1),
     **dict.fromkeys(("lr_warmup", "validate", "seed"), 0),
 }
-_CHOICES = {"precision": Precision, "compile": Compile, "keep": Keep}
+_CHOICES = {"precision": Precision, "compile": Compile, "keep": Keep, "normalize": Normalisation}
 
 PLANS: Registry[TrainingPlan] = Registry("plan", "radii.training")
 
@@ -42,6 +43,8 @@ class TrainingPlan:
         clip: Longest gradient in l2, over all weights; longer ones are shortened to it.
         ema: What is kept of the running average of the weights at each step, in (0, 1); the
             average is then what is exported.
+        normalize: By what inputs are normalised in the first layer: mean and deviation of the
+            `data`, or `none`, as in scripts whose networks see pixels in [0, 1].
         augment: Random change of inputs, before noise.
         precision: `bfloat16` runs the layers that allow it in that type, weights stay float32.
         compile: Whether layers are compiled; `auto` does on CUDA where training is long enough.
@@ -63,6 +66,7 @@ class TrainingPlan:
     accumulate: int = 1
     clip: float | None = None
     ema: float | None = None
+    normalize: Normalisation = "data"
     augment: Augmentation | None = None
     precision: Precision = "float32"
     compile: Compile = "auto"

@@ -49,9 +49,11 @@ class Start:
     frozen: str | None = None
 
     @classmethod
-    def random(cls, architecture: Architecture, dataset: Dataset, seed: int) -> Start:
-        """Weights that depend on the seed alone, and the normalisation of the data."""
-        mean, std = moments(dataset)
+    def random(
+        cls, architecture: Architecture, dataset: Dataset, seed: int, *, normalized: bool = True
+    ) -> Start:
+        """Weights that depend on the seed alone, and the normalisation of the data, or none."""
+        mean, std = moments(dataset) if normalized else ([0.0], [1.0])
         shape, classes = dataset.input_shape, dataset.num_classes
         module = initialise(architecture, shape, classes, mean=mean, std=std, seed=seed)
         return cls(module, mean, std)

@@ -23,6 +23,7 @@ lr = 0.002
 lr_warmup = 1
 clip = 1
 ema = 0.99
+normalize = "none"
 precision = "bfloat16"
 compile = "off"
 validate = 200
@@ -74,6 +75,7 @@ def test_everything_can_stand_in_a_recipe(tmp_path):
         schedule=OneCycle(rise=0.25),
         clip=1.0,
         ema=0.99,
+        normalize="none",
         augment=CropFlip(padding=2),
         precision="bfloat16",
         compile="off",
@@ -93,9 +95,17 @@ def test_everything_can_stand_in_a_recipe(tmp_path):
 def test_options_win_and_may_take_something_back(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
-    given = {"ema": "none", "clip": "0.5", "augment": "none", "lr": 0.1, "optimiser": "sgd"}
+    given = {
+        "normalize": "data",
+        "ema": "none",
+        "clip": "0.5",
+        "augment": "none",
+        "lr": 0.1,
+        "optimiser": "sgd",
+    }
     ((_, training),) = trainings_of(settings_of(path, given), Path("out"), "cpu", None)
     plan = training.plan
+    assert plan.normalize == "data"
     assert (plan.ema, plan.clip, plan.augment, plan.lr) == (None, 0.5, None, 0.1)
     assert plan.optimiser == SGD()
     assert plan.batch_size == 64
@@ -159,6 +169,7 @@ def test_what_is_no_recipe_is_refused(tmp_path, text, said):
         ({"lr": "fast"}, "lr of plan 'training' must be a number"),
         ({"precision": "float16"}, "float32, bfloat16"),
         ({"keep": "best"}, "set validate"),
+        ({"normalize": "mnist"}, "one of data, none"),
         ({"optimiser": "sdg"}, "Did you mean 'sgd'?"),
         ({"optimiser": {"name": "sgd", "speed": 1}}, "no parameter 'speed'"),
         ({"schedule": {"every": 3}}, "under 'name'"),

@@ -124,6 +124,26 @@ def test_normalisation_is_that_of_the_data(tmp_path):
     assert details["std"] == pytest.approx([float(x.std())], rel=1e-6)
 
 
+def test_without_normalisation_the_network_gets_the_inputs_as_they_are(tmp_path):
+    made = training(epochs=1, normalize="none")
+    made.train(tmp_path / "first")
+    base = load_base(str(tmp_path / "first"))
+    assert (base.details["mean"], base.details["std"]) == ([0.0], [1.0])
+    x = made.dataset.tensors()[0].float() / 255
+    with torch.no_grad():
+        torch.testing.assert_close(base.module(x), base.module.body(x))
+    first = tmp_path / "first"
+    denoised = Denoised(DnCNN(depth=3, width=4), MLP(hidden=4, depth=1))
+    for what, options in (
+        ("init", {"init": first}),
+        ("a denoiser", {"architecture": denoised, "frozen": first}),
+    ):
+        again = training(epochs=1, normalize="none", **options)
+        with pytest.raises(TrainingError, match=f"must be data where {what} is given, got 'none'"):
+            again.train(tmp_path / "second")
+        assert not (tmp_path / "second").exists()
+
+
 def test_the_learning_rate_follows_the_schedule(tmp_path):
     training(epochs=4, schedule=Step(every=2, gamma=0.5)).train(tmp_path)
     assert metrics(tmp_path, "lr") == [0.05, 0.05, 0.025, 0.025]

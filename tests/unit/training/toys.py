@@ -34,6 +34,7 @@ def training(
     architecture: Any = None,
     noise: Any = None,
     init: Path | None = None,
+    frozen: Path | None = None,
     **options: Any,
 ) -> Training:
     plan = TrainingPlan(epochs=epochs, **{"batch_size": 32, "lr": 0.05, **options})
@@ -45,6 +46,7 @@ def training(
         plan,
         CPU,
         init,
+        frozen=frozen,
     )
 
 
