@@ -6,17 +6,15 @@ import importlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from radii.models.operations import operations
 
-# Of one function; after as many torch would run the next module of that class uncompiled.
-_MOST_COMPILED = 10_000
 _REPAID = {"cpu": 1e13}  # floating point operations: some minutes of work
 _REPAID_ELSEWHERE = 1e16
 
@@ -46,13 +44,11 @@ class Compiled(nn.Module):
         self.module = module
         self.training = False
         self.compiled_rows: int | None = None
-        cuda = any(tensor.is_cuda for tensor in (*module.parameters(), *module.buffers()))
-        options: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": True}
-        if cuda:
-            options["triton.cudagraphs"] = True
-        self._run = torch.compile(module, dynamic=False, options=options)
         self._lock = threading.Lock()
-        self._compiled = False
+        self._run = _to_compile(module)
+        self._compiled: set[int] = (
+            set()
+        )  # numbers of torch's threads, as for each other code is made
 
     @property
     def input_dtype(self) -> torch.dtype:
@@ -62,39 +58,68 @@ class Compiled(nn.Module):
     def forget_rows(self) -> None:
         """Lets the next batch decide anew how many rows are compiled for."""
         with self._lock:
-            self.compiled_rows, self._compiled = None, False
+            self.compiled_rows = None
+            self._run = _to_compile(self.module)
+            self._compiled = set()
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Scores or labels of `(rows, *shape)`, as the module's."""
         x = x.to(self.input_dtype)  # one type, or the code would be compiled for each
-        if not self._compiled:
+        if (threads := torch.get_num_threads()) not in self._compiled:
             with self._lock:  # one thread compiles, the others wait
                 if self.compiled_rows is None:
                     self.compiled_rows = len(x)
-                with _without_limit():
+                with _frozen():
                     answer = self._answers(x, self.compiled_rows)
-                self._compiled = True
+                self._compiled.add(threads)
                 return answer
         assert self.compiled_rows is not None
         return self._answers(x, self.compiled_rows)
 
     def _answers(self, x: Tensor, rows: int) -> Tensor:
         if len(x) == rows:
-            return cast(Tensor, self._run(x.clone() if x.is_cuda else x))
+            return self._run(x.clone() if x.is_cuda else x)
         answers = []
         for part in torch.split(x, rows):
             missing = rows - len(part)
             full = torch.cat([part, part.new_zeros((missing, *part.shape[1:]))])
-            answers.append(cast(Tensor, self._run(full))[: len(part)].clone())
+            answers.append(self._run(full)[: len(part)].clone())
         return torch.cat(answers)
 
 
-def _without_limit() -> AbstractContextManager[object]:
-    """Inside it this thread, as settings hold for one, compiles a function as often as asked."""
-    settings: Any = importlib.import_module("torch._dynamo.config")
-    most = dict.fromkeys(("recompile_limit", "accumulated_recompile_limit"), _MOST_COMPILED)
-    return cast(AbstractContextManager[object], settings.patch(most))
+def _to_compile(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The module as a function that its first call compiles.
+
+    torch keeps what it compiled at the code of the function, for all that share it, up to a limit,
+    and searches it with a race between threads that ends in a second compilation. So each has code
+    of its own.
+    """
+
+    def answer(x: Tensor) -> Tensor:
+        scores: Tensor = module(x)
+        return scores
+
+    answer.__code__ = answer.__code__.replace()  # a copy
+    devices = {tensor.device.type for tensor in (*module.parameters(), *module.buffers())}
+    options: dict[str, str | int | bool | Callable[..., Any]] = {}
+    if "cuda" in devices:
+        options["triton.cudagraphs"] = True
+    elif devices <= {"cpu"}:
+        options["cpp_wrapper"] = True  # so that threads do not wait for one another
+    return torch.compile(answer, dynamic=False, options=options)
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Inside it this thread, as settings hold for one, compiles with the weights as constants.
+
+    As an option of `torch.compile` freezing would have no effect: what traces the module looks at
+    the setting itself.
+    """
+    settings: Any = importlib.import_module("torch._inductor.config")
+    with settings.patch(freezing=True):
+        yield
 
 
 def worth_compiling(module: Callable[[Tensor], Tensor], shape: tuple[int, ...], draws: int) -> bool:

@@ -201,7 +201,39 @@ def test_a_class_of_modules_is_compiled_as_often_as_asked() -> None:
     counters = importlib.import_module("torch._dynamo.utils").counters["stats"]
     settings = importlib.import_module("torch._dynamo.config")
     before = counters["unique_graphs"]
-    with settings.patch(recompile_limit=1):
+    with settings.patch(recompile_limit=1, accumulated_recompile_limit=1):
         for rows in (2, 3, 4):
-            Compiled(nn.Linear(3, 2).eval())(torch.zeros(rows, 3))
-    assert counters["unique_graphs"] == before + 3
+            run = Compiled(nn.Linear(3, 2).eval())
+            run(torch.zeros(rows, 3))
+        run.forget_rows()
+        run(torch.zeros(5, 3))
+    assert counters["unique_graphs"] == before + 4
+
+
+@needs_compiler
+@torch_warns
+def test_the_weights_are_constants_of_the_compiled_code() -> None:
+    # Only so are they laid out for the processor and folded into one another.
+    module = nn.Linear(6, 3).eval()
+    run = Compiled(module)
+    x = inputs(4)
+
+    def set_to(value: float) -> None:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.fill_(value)
+
+    first = run(x)
+    set_to(0)
+    assert torch.equal(run(x), first)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)  # for which torch compiles once more
+    try:
+        assert torch.equal(run(x), torch.zeros(4, 3))
+        set_to(1)
+        assert torch.equal(run(x), torch.zeros(4, 3))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(run(x), first)
+    run.forget_rows()
+    torch.testing.assert_close(run(x), module(x).detach())
