@@ -65,7 +65,8 @@ class Compiled(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Scores or labels of `(rows, *shape)`, as the module's."""
-        x = x.to(self.input_dtype)  # one type, or the code would be compiled for each
+        # One type and layout, or the code would be compiled for each.
+        x = x.to(self.input_dtype).contiguous()
         if (threads := torch.get_num_threads()) not in self._compiled:
             with self._lock:  # one thread compiles, the others wait
                 if self.compiled_rows is None:

@@ -34,8 +34,8 @@ _TIMED = 3  # passes, of which the fastest counts
 _SMALL = 1_024  # numbers in an input
 _PASS_ROWS = 200
 _PASS_ROWS_COMPILED = 400
-_PASS_NUMBERS = 150_000
-_LEAST_PASS_ROWS = 4
+_PASS_BYTES = 600_000  # of large inputs
+_LEAST_PASS_ROWS = 4  # in float32, and as many bytes in other types
 GIVEN_UP = -1  # in place of the number of answers that are none, for a block that was not counted
 
 
@@ -159,6 +159,8 @@ class ThreadPasses(Passes):
         keep_freed_memory()
         # Compiled code pools as fast by itself.
         self._pools = not hasattr(self.base, "compiled_rows")
+        # A base classifier that begins by rounding its input gets it rounded already.
+        self._dtype: torch.dtype = getattr(self.base, "input_dtype", torch.float32)
         self._cores = torch.get_num_threads()
         self.workers = self._cores if isinstance(self.base, nn.Module) else 1
         self._pool = ThreadPoolExecutor(self.workers, "radii", self._start)
@@ -185,7 +187,8 @@ class ThreadPasses(Passes):
         if (wanted := getattr(self.base, "pass_rows", None)) is not None:
             return int(wanted)
         if x.numel() > _SMALL:
-            return max(_LEAST_PASS_ROWS, _PASS_NUMBERS // x.numel())
+            size = self._dtype.itemsize
+            return max(_LEAST_PASS_ROWS * 4 // size, _PASS_BYTES // (size * x.numel()))
         return _PASS_ROWS_COMPILED if hasattr(self.base, "compiled_rows") else _PASS_ROWS
 
     def streams(self, x: Tensor) -> int:
@@ -238,9 +241,8 @@ class ThreadPasses(Passes):
         """Room for the noisy copies of a block, which this thread uses again and again."""
         buffer: Tensor | None = self._local.buffer
         if buffer is None or buffer.shape[1:] != block.x.shape or len(buffer) < block.whole:
-            # A base classifier that begins by rounding its input gets it rounded already.
-            dtype = getattr(self.base, "input_dtype", torch.float32)
-            buffer = self._local.buffer = torch.empty((block.whole, *block.x.shape), dtype=dtype)
+            shape = (block.whole, *block.x.shape)
+            buffer = self._local.buffer = torch.empty(shape, dtype=self._dtype)
         return buffer
 
     def _adds(self, block: Block, buffer: Tensor, answers: list[Tensor]) -> bool:

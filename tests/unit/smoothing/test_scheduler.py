@@ -556,6 +556,18 @@ def test_a_compiled_module_has_larger_passes_of_small_inputs() -> None:
             assert passes.streams(torch.zeros(1).expand(shape)) == rows
 
 
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((1, 28, 28), 200), ((3, 32, 32), 97), ((3, 224, 224), 8), ((3, 1_000, 1_000), 8)],
+)
+def test_a_pass_in_bfloat16_has_as_many_bytes_of_large_inputs(
+    shape: tuple[int, ...], rows: int
+) -> None:
+    base = InPrecision(nn.Flatten().eval())
+    with closing(passes_on(CPU, base, NOISE, tally("hard", 2), 5, 1, None)) as passes:
+        assert passes.streams(torch.zeros(1).expand(shape)) == rows
+
+
 def test_a_round_has_as_many_draws_again_for_each_thread() -> None:
     x, before, found = inputs(1)[0][1], torch.get_num_threads(), []
     try:
