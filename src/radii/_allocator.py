@@ -9,10 +9,19 @@ from functools import cache
 
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD = -1
+_TOP_PAD = -2
 _MMAP_THRESHOLD = -3
-_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+_OWN = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "GLIBC_TUNABLES",
+)
 _KEPT = 1 << 30  # bytes that are free at the end of the heap, at most
 _FROM_THE_HEAP = 1 << 28  # bytes of a tensor, at most; larger ones go back to the system at once
+# A thread has its memory in heaps of 64 MB. One that is empty goes back, whatever the threshold,
+# unless the one before it has less room than this.
+_ROOM = 1 << 27
 
 
 @cache
@@ -21,7 +30,8 @@ def keep_freed_memory() -> bool:
 
     By itself glibc gives the activations of each pass back to the system, which has to clear their
     pages for the next pass. Nothing is changed where the allocator is another one, or where the
-    environment sets it: `MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`.
+    environment sets it: `MALLOC_TRIM_THRESHOLD_`, `MALLOC_TOP_PAD_`, `MALLOC_MMAP_THRESHOLD_` or
+    `GLIBC_TUNABLES`.
 
     Returns:
         Whether it was changed.
@@ -32,4 +42,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, _FROM_THE_HEAP) and mallopt(_TRIM_THRESHOLD, _KEPT))
+    settings = {_MMAP_THRESHOLD: _FROM_THE_HEAP, _TRIM_THRESHOLD: _KEPT, _TOP_PAD: _ROOM}
+    return all(mallopt(name, value) for name, value in settings.items())

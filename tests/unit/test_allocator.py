@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-# Page faults of ten passes over a network, by a fresh process that has the engine's setting or not.
+# Page faults of ten passes by a fresh process that has the engine's setting or not: over a network
+# with few activations, and over one with more than a heap of a thread holds.
 MEASURED = """
 import json, resource, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from radii._allocator import keep_freed_memory
 
 changed = keep_freed_memory() if sys.argv[1] == "kept" else False
 net = torch.nn.Sequential(*(torch.nn.Conv2d(8, 8, 3, padding=1) for _ in range(4)))
-x = torch.rand(20, 8, 64, 64)  # 2.6 MB
+x = torch.rand(20 if sys.argv[2] == "few" else 130, 8, 64, 64)  # 2.6 or 17 MB
 
 
 @torch.no_grad()
@@ -40,10 +41,10 @@ glibc = pytest.mark.skipif(
 )
 
 
-def measured(how: str, **environment: str) -> tuple[bool, int]:
+def measured(how: str, activations: str = "few", **environment: str) -> tuple[bool, int]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
     out = subprocess.run(
-        [sys.executable, "-c", MEASURED, how],
+        [sys.executable, "-c", MEASURED, how, activations],
         capture_output=True,
         check=True,
         text=True,
@@ -54,14 +55,17 @@ def measured(how: str, **environment: str) -> tuple[bool, int]:
 
 
 @glibc
-def test_passes_do_not_fault_their_pages_anew() -> None:
-    usual, kept = measured("usual"), measured("kept")
+@pytest.mark.parametrize("activations", ["few", "many"])
+def test_passes_do_not_fault_their_pages_anew(activations: str) -> None:
+    usual, kept = measured("usual", activations), measured("kept", activations)
     assert kept[0]
     assert kept[1] < 200
     assert usual[1] > 10 * max(kept[1], 1), "the setting has no effect here"
 
 
 @glibc
-@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"])
+@pytest.mark.parametrize(
+    "name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_"]
+)
 def test_the_environment_is_obeyed(name: str) -> None:
     assert measured("kept", **{name: "131072"})[0] is False
