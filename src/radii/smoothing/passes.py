@@ -196,9 +196,17 @@ class ThreadPasses(Passes):
         return max(1, self._suits(x) // self.block)
 
     def _pass_rows(self, block: Block) -> int:
-        """Rows of a forward pass: a whole block, or one of its equal parts."""
-        parts = max(1, round(block.whole / self._suits(block.x)))
-        return -(-block.whole // parts)
+        """Rows of a forward pass: a whole block, or one of its parts, all as equal as can be.
+
+        A short last pass takes nearly as long as a full one, and quite as long if it is compiled.
+        """
+        if (wanted := getattr(self.base, "pass_rows", None)) is not None:
+            return int(wanted)
+        whole, suits = block.whole, self._suits(block.x)
+        about = max(1, round(whole / suits))
+        parts = range(about - about // 4, about + about // 4 + 1)
+        rows = (-(-whole // n) for n in parts)
+        return min(rows, key=lambda count: (-whole % count, abs(count - suits)))
 
     def submit(self, blocks: Sequence[Block]) -> Callable[[], npt.NDArray[Any]]:
         """Each thread takes a block whenever it has none; see `Passes.submit`."""

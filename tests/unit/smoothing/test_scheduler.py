@@ -216,16 +216,32 @@ def test_passes_of_inputs_that_may_stop_are_single_blocks() -> None:
     assert sizes == [10, 16, 16, 16, 16, 16]
 
 
-def test_large_inputs_pass_in_equal_parts() -> None:
-    sizes: list[int] = []
+@pytest.mark.parametrize(
+    ("shape", "block", "rows"),
+    [
+        *(((3, 64, 64), 50, 10), ((3, 64, 64), 100, 10), ((3, 40, 40), 100, 34)),
+        *(((3, 32, 32), 100, 50), ((3, 224, 224), 100, 4), ((3, 224, 224), 37, 4)),
+    ],
+)
+def test_large_inputs_pass_in_equal_parts(shape: tuple[int, ...], block: int, rows: int) -> None:
+    """Of 12, 12, 31, 48, 4 and 4 rows, about, and so that the last is not much shorter."""
+    base = Rows()
+    x = torch.zeros(1).expand(shape)
+    list(sampler(base, block=block).run([Request(0, x, {"estimation": block + 8})]))
+    assert base.met == rows_of(block, rows) + rows_of(8, rows)
 
-    def watched(x: Tensor) -> Tensor:
-        sizes.append(len(x))
-        return (x.flatten(1).sum(1) > 0).long()
 
-    x = torch.zeros(3, 64, 64)
-    list(sampler(watched, block=50).run([Request(0, x, {"estimation": 70})]))
-    assert sizes == [13, 13, 13, 11, 13, 7]
+def rows_of(draws: int, rows: int) -> list[int]:
+    return [min(rows, draws - first) for first in range(0, draws, rows)]
+
+
+def test_a_function_gets_as_many_rows_as_it_asks_for() -> None:
+    class Asking(Rows):
+        pass_rows = 32
+
+    base = Asking()
+    list(sampler(base, block=100).run([Request(0, inputs(1)[0][1], {"estimation": 100})]))
+    assert base.met == [32, 32, 32, 4]
 
 
 def test_a_request_for_no_draws_is_refused() -> None:
