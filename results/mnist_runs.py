@@ -1,14 +1,16 @@
 """Trains, certifies and exports the runs behind the MNIST table; run again, it goes on.
 
     python results/mnist_runs.py --work DIR --data-root PATH [--only gaussian-0.50 ...]
-                                 [--seeds 0 1] [--subset every:20] [--epochs 9] [--train-only]
-                                 [--precision bfloat16] [--certify-precision bfloat16]
+                                 [--seeds 0 1] [--subset every:20] [--epochs 9] [--n 10000]
+                                 [--train-only] [--precision bfloat16]
+                                 [--certify-precision bfloat16]
     python results/mnist_runs.py --work DIR --data-root PATH --sweep [--subset every:20] ...
 
 For each recipe under `recipes/mnist` and each seed: `radii train`, `radii certify` (n0 = 100,
-n = 100,000, alpha = 0.001) and `radii export` into `mnist/NAME-seed0.parquet`. With `--epochs` a
-recipe is shortened: the learning rate falls at the same shares of the run, and warm-up and deferral
-of the objective shrink with it. Such runs are called `NAME-e9-seed0`.
+n = 100,000 unless `--n` says otherwise, alpha = 0.001) and `radii export` into
+`mnist/NAME-seed0.parquet`. With `--epochs` a recipe is shortened: the learning rate falls at the
+same shares of the run, and warm-up and deferral of the objective shrink with it. Such runs are
+called `NAME-e9-seed0`.
 
 The networks of whole recipes are kept in `mnist/bases`, so that a run can be certified again
 without training: with its export removed, that is what this script does. With its folder in
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--subset", default="all")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--n", type=int, help="draws of estimation of an input")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], help="of training")
     parser.add_argument("--certify-precision", default="float32")
     parser.add_argument("--train-only", action="store_true", help="certifies nothing")
@@ -182,13 +185,13 @@ def main() -> None:
             wanted += [Trained("consistency-1.00", seed, epochs, value) for value in STRENGTHS]
             for each in wanted:
                 try:
-                    made(each, 10_000, RESULTS / "strengths", options)
+                    made(each, options.n or 10_000, RESULTS / "strengths", options)
                 except subprocess.CalledProcessError:
                     print(f"{each.title}: stopped, see above", flush=True)
         return
     for name in options.only or recipes():
         for seed in options.seeds:
-            made(Trained(name, seed, options.epochs), 100_000, RESULTS, options)
+            made(Trained(name, seed, options.epochs), options.n or 100_000, RESULTS, options)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""The tables of the MNIST runs, beside the published one and by bound: prints Markdown.
+"""The tables of the MNIST runs: prints Markdown.
 
     python results/mnist_table.py
 
-Reads the exports `mnist/NAME-SIGMA[-eEPOCHS]-seedN.parquet`, which `mnist_runs.py` writes.
+Reads the exports `mnist/NAME-SIGMA[-eEPOCHS]-seedN.parquet`, which `mnist_runs.py` writes. Whole
+recipes are shown beside the published numbers and through several bounds; shortened ones beside
+Gaussian augmentation of as many epochs, certified with as many draws.
+
 Published numbers are recomputed from the published logs (Jeong and Shin 2020, arXiv:2006.04062:
 five runs of each; their radii have three digits), on all 10,000 test images and on every 20th of
 them, so that a run on that subset is compared on the same images.
@@ -14,11 +17,11 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from radii.evaluation import Outcomes, read_export
+from radii.evaluation import Export, Outcomes, read_export
 from radii.evaluation.metrics import abstention_rate, average_certified_radius, standard_accuracy
 from radii.evaluation.rereading import reread
 from radii.rounding import floored
@@ -26,6 +29,7 @@ from radii.rounding import floored
 EXPORTS = Path(__file__).parent / "mnist"
 NAME = re.compile(r"(?P<name>.+)-(?P<sigma>\d\.\d\d)(-e(?P<epochs>\d+))?-seed(?P<seed>\d+)")
 ORDER = ["gaussian", "stability", "macer", "consistency", "smoothadv", "smoothadv-consistency"]
+PUBLISHED_N = 100_000
 # Mean ACR and standard deviation: on 10,000 images, on every 20th of them.
 PUBLISHED = {
     ("gaussian", "0.25"): ((0.9108, 0.0003), (0.8984, 0.0014)),
@@ -51,43 +55,93 @@ BOUNDS = (
     *("clopper_pearson", "runner_up_clopper_pearson"),
     *("randomized_clopper_pearson", "randomized_runner_up_clopper_pearson"),
 )
-COLUMNS = (
-    *("objective", "sigma", "epochs", "runs", "images", "bound", "ACR", "published", "difference"),
+WHOLE = (
+    *("objective", "sigma", "runs", "images", "n", "bound", "ACR", "published", "difference"),
+    *("standard accuracy", "abstains"),
+)
+SHORTENED = (
+    *("objective", "sigma", "epochs", "runs", "images", "n", "bound", "ACR", "over gaussian"),
     *("standard accuracy", "abstains"),
 )
 
 
-def published(name: str, sigma: str, subset: str) -> tuple[float, float] | None:
-    """Mean and deviation on the same images, where they are known."""
-    found = PUBLISHED.get((name, sigma))
-    if found is None or subset not in ("all", "every:20"):
-        return None
-    return found[subset == "every:20"]
+@dataclass(frozen=True)
+class Group:
+    """Runs of one recipe that differ in their seeds.
+
+    Attributes:
+        name: Of the objective.
+        sigma: Of the noise.
+        epochs: Of a recipe that was shortened, else 0.
+        runs: Their exports.
+    """
+
+    name: str
+    sigma: str
+    epochs: int
+    runs: list[Export]
+
+    @property
+    def place(self) -> tuple[str, int, int, str]:
+        """Where it stands in a table."""
+        rank = ORDER.index(self.name) if self.name in ORDER else len(ORDER)
+        return self.sigma, self.epochs, rank, self.name
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """How the runs were certified, as the cells `images`, `n` and `bound`."""
+        meta = self.runs[0].meta
+        return str(len(self.outcomes[0])), f"{meta['n']:,}", str(meta["bound"])
+
+    @cached_property
+    def outcomes(self) -> list[Outcomes]:
+        """Of each run."""
+        return [Outcomes.of(run.rows(votes=False)) for run in self.runs]
+
+    @cached_property
+    def acr(self) -> list[float]:
+        """Of each run."""
+        return [average_certified_radius(each) for each in self.outcomes]
+
+    def row(self, *beside: str) -> list[str]:
+        """From `runs` to the end of the line, with what stands beside the ACR."""
+        spread = f" ({statistics.stdev(self.acr):.4f})" if len(self.acr) > 1 else ""
+        shares = [
+            f"{statistics.mean(metric(each) for each in self.outcomes):.3f}"
+            for metric in (standard_accuracy, abstention_rate)
+        ]
+        acr = floored(statistics.mean(self.acr), 4) + spread
+        return [str(len(self.runs)), *self.made, acr, *beside, *shares]
 
 
-def row(name: str, sigma: str, epochs: str, paths: list[Path]) -> list[str]:
-    """One line of the table."""
-    runs = [read_export(path) for path in paths]
-    outcomes = [Outcomes.of(run.rows(votes=False)) for run in runs]
-    acr = [average_certified_radius(o) for o in outcomes]
-    mean = statistics.mean(acr)
-    spread = f" ({statistics.stdev(acr):.4f})" if len(acr) > 1 else ""
-    theirs = published(name, sigma, str(runs[0].meta["subset"]))
-    bound = str(runs[0].meta["bound"])
-    cells = [name, sigma, epochs, str(len(runs)), str(len(outcomes[0])), bound]
-    cells.append(floored(mean, 4) + spread)
-    cells.append(f"{theirs[0]:.4f} ({theirs[1]:.4f})" if theirs else "")
-    cells.append(f"{mean - theirs[0]:+.4f}" if theirs else "")
-    for metric in (standard_accuracy, abstention_rate):
-        cells.append(f"{np.mean([metric(o) for o in outcomes]):.3f}")
-    return cells
+def beside_published(group: Group) -> list[str]:
+    """One line of the table of whole recipes; the published mean is that on the same images."""
+    found, meta = PUBLISHED.get((group.name, group.sigma)), group.runs[0].meta
+    beside = ["", ""]
+    if found is not None and meta["subset"] in ("all", "every:20") and meta["n"] == PUBLISHED_N:
+        mean, deviation = found[meta["subset"] == "every:20"]
+        beside = [f"{mean:.4f} ({deviation:.4f})", f"{statistics.mean(group.acr) - mean:+.4f}"]
+    return [group.name, group.sigma, *group.row(*beside)]
 
 
-def by_bound(name: str, sigma: str, path: Path) -> list[str]:
-    """The ACR of one run through each bound."""
-    run = read_export(path)
-    readings = (Outcomes.of(reread(run, bound=bound).rows(votes=False)) for bound in BOUNDS)
-    return [name, sigma, *(floored(average_certified_radius(each), 4) for each in readings)]
+def beside_gaussian(group: Group, groups: Iterable[Group]) -> list[str]:
+    """One line of the table of shortened recipes."""
+    wanted = ("gaussian", group.sigma, group.epochs, group.made)
+    over = ""
+    for each in groups:
+        if (each.name, each.sigma, each.epochs, each.made) == wanted and each is not group:
+            over = f"{statistics.mean(group.acr) - statistics.mean(each.acr):+.4f}"
+    return [group.name, group.sigma, str(group.epochs), *group.row(over)]
+
+
+def by_bound(group: Group) -> list[str]:
+    """The mean ACR of its runs through each bound."""
+    readings = (
+        [Outcomes.of(reread(run, bound=bound).rows(votes=False)) for run in group.runs]
+        for bound in BOUNDS
+    )
+    means = (statistics.mean(map(average_certified_radius, each)) for each in readings)
+    return [group.name, group.sigma, *(floored(mean, 4) for mean in means)]
 
 
 def print_table(names: Sequence[str], rows: Iterable[list[str]]) -> None:
@@ -99,27 +153,20 @@ def print_table(names: Sequence[str], rows: Iterable[list[str]]) -> None:
 
 def main() -> None:
     """Prints the tables."""
-    groups: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
+    found: dict[tuple[str, str, int], list[Export]] = defaultdict(list)
     for path in sorted(EXPORTS.glob("*.parquet")):
-        if found := NAME.fullmatch(path.stem):
-            key = (found["sigma"], found["epochs"] or "full", found["name"])
-            groups[key].append(path)
-    order = sorted(
-        groups, key=lambda k: (k[0], k[1] != "full", ORDER.index(k[2]) if k[2] in ORDER else 9)
-    )
-    print_table(
-        COLUMNS,
-        (row(name, sigma, epochs, groups[sigma, epochs, name]) for sigma, epochs, name in order),
-    )
-    print("\nThe same votes through other bounds, ACR:\n")
-    print_table(
-        ["objective", "sigma", *BOUNDS],
-        (
-            by_bound(name, sigma, path)
-            for sigma, epochs, name in order
-            for path in groups[sigma, epochs, name]
-        ),
-    )
+        if parts := NAME.fullmatch(path.stem):
+            key = parts["name"], parts["sigma"], int(parts["epochs"] or 0)
+            found[key].append(read_export(path))
+    groups = sorted((Group(*key, runs) for key, runs in found.items()), key=lambda g: g.place)
+    whole = [group for group in groups if not group.epochs]
+    shortened = [group for group in groups if group.epochs]
+    print_table(WHOLE, map(beside_published, whole))
+    if shortened:
+        print("\nShortened recipes:\n")
+        print_table(SHORTENED, (beside_gaussian(group, shortened) for group in shortened))
+    print("\nThe votes of whole recipes through other bounds, ACR:\n")
+    print_table(["objective", "sigma", *BOUNDS], map(by_bound, whole))
 
 
 if __name__ == "__main__":
