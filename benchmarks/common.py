@@ -11,6 +11,7 @@ import os
 import platform
 import statistics
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -169,7 +170,8 @@ class Side:
 class Apart:
     """A function in a process of its own, for what is not to profit from this library.
 
-    Its allocator is as the C library sets it up, as in a script that does not use this library.
+    Its allocator is as the C library sets it up, as in a script that does not use this library. It
+    may start processes itself. It ends with this object or this process.
 
     Args:
         function: In a module of its own; is sent there once, with all that it holds.
@@ -179,8 +181,9 @@ class Apart:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
         arguments = (there, function, torch.get_num_threads())
-        context.Process(target=_answer, args=arguments, daemon=True).start()
+        context.Process(target=_answer, args=arguments).start()
         there.close()  # so that waiting for a process that died is an error
+        self.close = weakref.finalize(self, self._here.close)  # it ends when nobody can call it
 
     def __call__(self, *arguments: object) -> Any:
         """What the function returns there."""

@@ -7,13 +7,14 @@
     python benchmarks/training.py --accuracy [--objectives consistency ...] [--epochs 5]
                                   [--images 200] [--seeds 3]
 
-For each network and objective the sides take turns in one process, on copies of one network that
-was trained for a few steps:
+For each network and objective the sides take turns, on copies of one network that was trained for
+a few steps:
 
-- `float32` and `bfloat16`: the epochs of the training loop, data on the device, channels_last
-  (`--precisions float32` where the processor has no instructions for the other);
+- `float32` and `bfloat16`: the epochs of the training loop, data on the device, channels_last, the
+  allocator as training sets it (`--precisions float32` where the processor has no instructions for
+  the other);
 - `script`: the step of the paper's script (`published_training.py`), float32 and NCHW, on a loader
-  with worker processes;
+  with worker processes, in a process of its own with the allocator as it comes;
 - `unfrozen`, for smoothadv: the same without the line of the script that freezes the weights during
   the attack, so that their gradients are computed, too.
 
@@ -47,14 +48,15 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import torch
-from common import NETWORKS, RESULTS, Row, Side, keep, machine, take_turns
+from common import NETWORKS, RESULTS, Apart, Row, Side, keep, machine, take_turns
 from published_training import (
     CATRSStep,
     ConsistencyStep,
@@ -69,6 +71,7 @@ from published_training import (
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from radii._allocator import keep_freed_memory
 from radii.data import ArrayDataset, load
 from radii.models import LeNet
 from radii.noise import Gaussian, Generators
@@ -168,10 +171,23 @@ def handed_out(z: Tensor) -> Callable[[Tensor], Tensor]:
     return normal
 
 
-class Timed(Side):
-    """A side that also keeps its rates in processor time of this process, turn by turn."""
+class Clocked:
+    """Work that tells the processor time that its process spent on it, in seconds."""
 
-    def __init__(self, name: str, work: Callable[[int], object], granule: int) -> None:
+    def __init__(self, work: Callable[[int], object]) -> None:
+        self.work = work
+
+    def __call__(self, images: int) -> float:
+        """Does it."""
+        started = time.process_time()
+        self.work(images)
+        return time.process_time() - started
+
+
+class Timed(Side):
+    """A side that also keeps its rates in processor time, turn by turn."""
+
+    def __init__(self, name: str, work: Callable[[int], float], granule: int) -> None:
         super().__init__(name, self._timed, granule)
         self.measured = work
         self.cpu: list[float] = []
@@ -184,9 +200,7 @@ class Timed(Side):
         return rate
 
     def _timed(self, images: int) -> None:
-        started = time.process_time()
-        self.measured(images)
-        self._last = images / (time.process_time() - started)
+        self._last = images / self.measured(images)
 
 
 def compare(case: Case, module: nn.Module, x: Tensor, y: Tensor) -> Row:
@@ -248,34 +262,41 @@ def loop(
     return work
 
 
+@dataclass
 class Scripted:
-    """So many images through the script, one epoch after the other."""
+    """So many images through the script, one epoch after the other.
 
-    def __init__(
-        self,
-        script: PublishedStep,
-        data: ArrayDataset,
-        batch: int,
-        workers: int,
-        device: torch.device,
-    ) -> None:
-        indices = list(range(len(data))) * REPEATS
-        examples: Subset[tuple[Tensor, int]] = Subset(data, indices)  # type: ignore[arg-type]
-        loader = DataLoader(examples, batch, shuffle=True, num_workers=workers, drop_last=True)
-        weights = script.base.parameters()
-        optimiser = torch.optim.SGD(weights, lr=STILL, momentum=0.9, weight_decay=1e-4)
+    Attributes:
+        script: Its step.
+        data: What the loader goes through, over and over.
+        batch: Of the loader.
+        workers: Of the loader; they start with the first call.
+        device: For the step.
+    """
 
-        def endless() -> Generator[int, None, None]:
-            while True:
-                yield from script.run(loader, optimiser, device)
-
-        self._steps = endless()
-        self.close = self._steps.close  # ends the workers
+    script: PublishedStep
+    data: ArrayDataset
+    batch: int
+    workers: int
+    device: torch.device
 
     def __call__(self, images: int) -> None:
         """As many steps as give that many images."""
         while images > 0:
             images -= next(self._steps)
+
+    @cached_property
+    def _steps(self) -> Iterator[int]:
+        """The inputs of each step, without end."""
+        indices = list(range(len(self.data))) * REPEATS
+        examples: Subset[tuple[Tensor, int]] = Subset(self.data, indices)  # type: ignore[arg-type]
+        loader = DataLoader(
+            examples, self.batch, shuffle=True, num_workers=self.workers, drop_last=True
+        )
+        weights = self.script.base.parameters()
+        optimiser = torch.optim.SGD(weights, lr=STILL, momentum=0.9, weight_decay=1e-4)
+        while True:
+            yield from self.script.run(loader, optimiser, self.device)
 
 
 @dataclass(frozen=True)
@@ -300,16 +321,16 @@ class Settings:
         x, y = (part[:CHECKED].to(self.device) for part in self.data.tensors())
         row: Row = {"inputs": inputs}
         for dtype in (torch.float32, torch.float64):
-            apart = compare(case, self.module, x.to(dtype).div(255), y)
-            row |= {f"{what} {dtype}".replace("torch.", ""): v for what, v in apart.items()}
-        if max(apart.values()) > ALLOWED:
-            raise SystemExit(f"in float64 the sides must agree to {ALLOWED:g}, got {apart}")
+            differences = compare(case, self.module, x.to(dtype).div(255), y)
+            row |= {f"{what} {dtype}".replace("torch.", ""): v for what, v in differences.items()}
+        if max(differences.values()) > ALLOWED:
+            raise SystemExit(f"in float64 the sides must agree to {ALLOWED:g}, got {differences}")
         sides: list[Timed] = []
         for precision in self.precisions:
             plan = TrainingPlan(epochs=90, batch_size=inputs, lr=STILL, precision=precision)
             ours = on_device(self.module, self.device)
             ours_work = loop(case.build(), ours, self.data, plan, self.device)
-            sides.append(Timed(precision, ours_work, inputs))
+            sides.append(Timed(precision, Clocked(ours_work), inputs))
         scripts = [script]
         if isinstance(script, SmoothAdvStep):
             base = as_in_scripts(self.module, self.device)
@@ -317,8 +338,9 @@ class Settings:
         with contextlib.ExitStack() as stack:
             for name, each in zip(("script", "unfrozen"), scripts, strict=False):
                 work = Scripted(each, self.data, loaded, self.workers, self.device)
-                sides.append(Timed(name, work, inputs))
-                stack.callback(work.close)
+                apart = Apart(Clocked(work))
+                stack.callback(apart.close)
+                sides.append(Timed(name, apart, inputs))
             rates = list(zip(*take_turns(sides, self.rounds, self.seconds), strict=True))
         for side, mine in zip(sides, rates, strict=True):
             row[f"{side.name}/s"] = round(statistics.median(mine), 1)
@@ -439,6 +461,7 @@ def main() -> None:
     device = torch.device(options.device)
     about = machine(device)
     print(json.dumps(about))
+    keep_freed_memory()  # as training does
     rows: list[Row] = []
     kept = {
         "machine": about,

@@ -100,9 +100,12 @@ class SmoothAdv(CopiesObjective):
         noise = additive(smoothed.noise, "smoothadv")
         delta = noise.draw((self.draws * len(x), *x.shape[1:]), generator=generator)
         delta = delta.reshape(self.draws, *x.shape)
-        size = self._at_once(x)
+        count = self._parts(x)
         parts = zip(
-            torch.split(x, size), torch.split(y, size), torch.split(delta, size, dim=1), strict=True
+            torch.tensor_split(x, count),
+            torch.tensor_split(y, count),
+            torch.tensor_split(delta, count, dim=1),
+            strict=True,
         )
         found = []
         with searching(smoothed.base):
@@ -112,9 +115,12 @@ class SmoothAdv(CopiesObjective):
         kept = delta if self.train_on == "all" else delta[:1]
         return (torch.cat(found) + kept).flatten(0, 1)
 
-    def _at_once(self, x: Tensor) -> int:
-        """Inputs to be attacked together; each is attacked by itself, so it changes the time."""
+    def _parts(self, x: Tensor) -> int:
+        """Parts to be attacked one after the other, as equal as can be.
+
+        Each input is attacked by itself, so it changes the time alone.
+        """
         if x.device.type != "cpu":
-            return len(x)
-        rows = _NUMBERS_A_THREAD * torch.get_num_threads() // max(1, math.prod(x.shape[1:]))
-        return max(1, rows // self.draws)
+            return 1
+        rows = _NUMBERS_A_THREAD * torch.get_num_threads() / max(1, math.prod(x.shape[1:]))
+        return min(max(1, round(self.draws * len(x) / rows)), max(1, len(x)))

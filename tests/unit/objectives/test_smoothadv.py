@@ -170,6 +170,19 @@ def test_the_size_of_what_is_attacked_together_does_not_matter(monkeypatch):
     torch.testing.assert_close(found[0], found[2])
 
 
+@pytest.mark.parametrize(("room", "sizes"), [(40, {44}), (25, {20, 24}), (1, {4})])
+def test_what_is_attacked_together_is_as_equal_as_can_be(monkeypatch, room, sizes):
+    x, y = batch(11)
+    numbers = 3 * room / torch.get_num_threads()  # for so many of the 44 noisy copies
+    monkeypatch.setattr("radii.objectives.smoothadv._NUMBERS_A_THREAD", numbers)
+    base, seen = Tiny(), []
+    base.register_forward_hook(lambda _, inputs, output: seen.append(len(inputs[0])))
+    smoothed = SmoothedClassifier(base, Gaussian(0.5), 3)
+    SmoothAdv(PGDL2(0.5, steps=3)).copies(smoothed, x, y, generator=start())
+    assert set(seen) == sizes
+    assert sum(seen) == 3 * 44
+
+
 def test_the_attack_sees_evaluation_mode_and_training_sees_each_copy_once():
     class Spy(nn.Module):
         def __init__(self):
