@@ -33,7 +33,7 @@ TABLE: dict[str, set[str]] = {
     "smoothing": {"noise", "bounds", "certificates", "stopping", "_allocator"},
     "interop": {"smoothing", "noise"},
     "serving": {"smoothing", "certificates", "noise"},
-    "objectives": {"smoothing", "noise", "attacks"},
+    "objectives": {"smoothing", "models", "noise", "attacks"},
     "training": {
         *("objectives", "smoothing", "models", "data", "noise"),
         *("provenance", "_allocator"),

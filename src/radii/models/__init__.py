@@ -22,6 +22,7 @@ from radii.models.diffusion import DiffusionDenoiser as DiffusionDenoiser
 from radii.models.dncnn import DnCNN as DnCNN
 from radii.models.estimators import ScikitLearn as ScikitLearn
 from radii.models.folding import folded as folded
+from radii.models.folding import norms_folded as norms_folded
 from radii.models.functions import ArrayFunction as ArrayFunction
 from radii.models.hub import from_pretrained as from_pretrained
 from radii.models.lenet import LeNet as LeNet

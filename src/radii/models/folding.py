@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -43,12 +45,81 @@ def folded(module: nn.Module, x: Tensor) -> nn.Module:
         scores = twin(x)
     except Exception:  # parametrized weights, a forward that reads the norm, and what else there is
         return module
+    return twin.eval() if _same(scores, expected, module) else module
+
+
+@contextmanager
+def norms_folded(module: nn.Module, x: Tensor) -> Iterator[None]:
+    """Inside, convolutions do the work of the batch norms after them; afterwards all is as before.
+
+    Nothing is copied but the weights of these convolutions, so this is for a few passes of a module
+    whose weights change between them. Whether scores stay what they are is tried first, as in
+    `folded`; where they do not, and in compiled code, nothing is folded.
+
+    Args:
+        module: In evaluation mode. Gradients of its weights are not to be asked for inside.
+        x: `(rows, *shape)`. Inputs to try it on, on the device of the module.
+    """
+    with ExitStack() as merged:
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            pairs = _pairs(module, x) if _may_fold(module, x) else []
+            expected = module(x) if pairs else None
+            for conv, norm in pairs:
+                if _is_plain(conv) and "forward" not in vars(norm):
+                    merged.enter_context(_merged(conv, norm))
+            if expected is not None and not _same(module(x), expected, module):
+                merged.close()
+        yield
+
+
+def _may_fold(module: nn.Module, x: Tensor) -> bool:
+    """Whether there may be pairs, and no compiled code that would have to be compiled again."""
+    parts = list(module.modules())
+    return (
+        len(x) > 0
+        and not any(part.training for part in parts)
+        and all(any(isinstance(part, kind) for part in parts) for kind in (_CONVOLUTIONS, _NORMS))
+        and all(part._compiled_call_impl is None for part in parts)
+        and not any(hasattr(part, "_orig_mod") for part in parts)
+        and not any(isinstance(part, torch.jit.ScriptModule) for part in parts)
+    )
+
+
+def _is_plain(conv: nn.Module) -> bool:
+    """Whether its weights are its own parameters, and not computed from others."""
+    return {"weight", "bias"} <= conv._parameters.keys()
+
+
+@contextmanager
+def _merged(conv: nn.Module, norm: nn.Module) -> Iterator[None]:
+    """A convolution with the weights of both, and a batch norm that does nothing."""
+    own, mine, its = dict(conv._parameters), cast(Any, conv), cast(Any, norm)
+    weight, bias = fuse_conv_bn_weights(
+        *(mine.weight, mine.bias, its.running_mean, its.running_var),
+        *(its.eps, its.weight, its.bias),
+    )
+    weight.requires_grad_(False)
+    bias.requires_grad_(False)
+    conv._parameters.update(weight=weight, bias=bias)
+    vars(norm)["forward"] = _unchanged
+    try:
+        yield
+    finally:
+        conv._parameters.update(own)
+        del vars(norm)["forward"]
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
+
+
+def _same(scores: Any, expected: Tensor, module: nn.Module) -> bool:
+    """Whether these are the scores of the module, up to the rounding of its type."""
     if not isinstance(scores, Tensor) or not scores.is_floating_point():
-        return module
-    parameter = next(twin.parameters(), scores)
+        return False
+    parameter = next(module.parameters(), scores)
     limit = _ROUNDING.get(parameter.dtype, 0.0) * float(expected.abs().max().clamp(min=1))
-    same = scores.shape == expected.shape and float((scores - expected).abs().max()) <= limit
-    return twin.eval() if same else module
+    return scores.shape == expected.shape and float((scores - expected).abs().max()) <= limit
 
 
 def _pairs(module: nn.Module, x: Tensor) -> list[tuple[nn.Module, nn.Module]]:

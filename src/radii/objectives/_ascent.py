@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from radii.errors import TrainingError
+from radii.models import norms_folded
 from radii.noise import AdditiveNoise, Noise
 
 
 @contextmanager
-def searching(base: Callable[..., Any]) -> Iterator[None]:
+def searching(base: Callable[..., Any], x: Tensor) -> Iterator[None]:
     """A module in evaluation mode and with constant parameters, and afterwards as it was.
 
     So a search leaves the statistics of batch norm alone, sees each row by itself, and nobody
     computes gradients of parameters on its way to the input, compiled code and others' layers
-    included.
+    included. Batch norm is folded into the convolutions before it, where it can be.
+
+    Args:
+        base: Modules are changed; anything else is left alone.
+        x: `(batch, *shape)`. The inputs where the search begins.
     """
     parameters = base.parameters() if isinstance(base, nn.Module) else ()
     trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -27,7 +32,8 @@ def searching(base: Callable[..., Any]) -> Iterator[None]:
         for parameter in trained:
             parameter.requires_grad_(False)
         try:
-            yield
+            with norms_folded(base, x[:1]) if isinstance(base, nn.Module) else nullcontext():
+                yield
         finally:
             for parameter in trained:
                 parameter.requires_grad_(True)

@@ -112,7 +112,7 @@ class CATRS(Objective):
         """The `e_i` of inputs `(batch, *shape)` with noise `(draws, batch, *shape)`, detached."""
         drawn = delta.flatten(0, 1)
         found = drawn
-        with searching(base):
+        with searching(base, x):
             for _ in range(self.steps):
                 leaf = found.reshape(delta.shape).requires_grad_()
                 log_q = log_softmax(_scores(base, x, leaf), dim=-1)

@@ -108,7 +108,7 @@ class SmoothAdv(CopiesObjective):
             strict=True,
         )
         found = []
-        with searching(smoothed.base):
+        with searching(smoothed.base, x):
             for part_x, part_y, part_delta in parts:
                 soft = SoftClassifier(smoothed.base, part_delta, self.estimator)
                 found.append(self.attack.perturb(soft, part_x, part_y, generator=generator))

@@ -136,7 +136,7 @@ class SmoothMix(Objective):
         if self.strength == 0 and self.start == 0:
             return near, far
         soft = SoftClassifier(base, delta)
-        with searching(base):
+        with searching(base, x):
             for taken in range(self.steps):
                 _, gradient = scores_and_gradient(soft, far, y)
                 moved = far + self.step * normalised(gradient) - x

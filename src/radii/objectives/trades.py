@@ -83,7 +83,7 @@ class Trades(Objective):
             ValueError: If inputs are outside [`low`, `high`].
         """
         check_inputs(x, y, self.low, self.high)
-        with searching(smoothed.base):
+        with searching(smoothed.base, x):
             near = self._perturbed(smoothed.base, x.detach(), generator)
         scores, of_near = at_least_float32(smoothed.base(torch.cat([x, near]))).chunk(2)
         return cross_entropy(scores, y) + self.strength * _divergence(scores, of_near) / len(x)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from radii.models import ResNet20, folded, initialise
+from radii.models import ResNet20, folded, initialise, norms_folded
 
 
 def start(seed=0):
@@ -103,3 +103,81 @@ def test_what_cannot_be_folded_is_left_as_it_is(kind):
     rest = (conv, nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 3))
     module = lively(Reads(*rest) if kind == "reads" else nn.Sequential(*rest))
     assert folded(module, torch.rand(2, 1, 8, 8)) is module
+
+
+class TestForAWhile:
+    def test_scores_and_gradients_are_those_of_the_module_and_no_norm_computes(self, monkeypatch):
+        module = lively(initialise(ResNet20(), (3, 16, 16), 10, seed=0)).double()
+        x = torch.randn(3, 3, 16, 16, generator=start()).double()
+        before, expected = copy.deepcopy(module.state_dict()), scores_and_gradient(module, x)
+        own = {name: id(parameter) for name, parameter in module.named_parameters()}
+        with norms_folded(module, x[:1]):
+            monkeypatch.setattr(torch, "batch_norm", pytest.fail)
+            found = scores_and_gradient(module, x)
+            monkeypatch.undo()
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+        assert {name: id(parameter) for name, parameter in module.named_parameters()} == own
+        for name, value in module.state_dict().items():
+            assert torch.equal(value, before[name])
+        again = scores_and_gradient(module, x)
+        assert torch.equal(again[0], expected[0])
+        assert all(not part._forward_hooks for part in module.modules())
+
+    def test_weights_that_changed_are_noticed(self):
+        module = lively(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+        x = torch.randn(2, 3, 8, 8, generator=start())
+        for scale in (1, 2):
+            with torch.no_grad():
+                module[0].weight.mul_(scale)
+            expected = module(x)
+            with norms_folded(module, x):
+                torch.testing.assert_close(module(x), expected)
+
+    @pytest.mark.parametrize("past", [True, False])
+    def test_what_does_more_with_a_convolution_stays_as_it_is(self, past):
+        module = lively(Twice(past=past))
+        x = torch.randn(2, 3, 8, 8, generator=start())
+        expected = module(x)
+        with norms_folded(module, x):
+            assert torch.equal(module(x), expected)
+
+    @pytest.mark.parametrize("kind", ["spectral", "weight"])
+    def test_weights_that_are_computed_stay_as_they_are(self, kind):
+        parametrizations = nn.utils.parametrizations
+        how = {"spectral": parametrizations.spectral_norm, "weight": parametrizations.weight_norm}
+        module = lively(nn.Sequential(how[kind](nn.Conv2d(1, 4, 3)), nn.BatchNorm2d(4)))
+        x = torch.rand(2, 1, 8, 8)
+        expected = module(x)
+        with norms_folded(module, x):
+            assert torch.equal(module(x), expected)
+
+    @pytest.mark.parametrize("how", ["training", "compiled", "no rows", "no norm"])
+    def test_nothing_is_tried_where_nothing_can_be_folded(self, how):
+        seen = []
+        module = lively(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+        x = torch.rand(0 if how == "no rows" else 1, 3, 8, 8)
+        module[0].register_forward_hook(lambda *_: seen.append(1))
+        if how == "training":
+            module[1].train()
+        elif how == "compiled":
+            module[0]._compiled_call_impl = module[0]._call_impl  # as `compile()` sets
+        elif how == "no norm":
+            module[1] = nn.GroupNorm(1, 4)
+        with norms_folded(module, x):
+            pass
+        assert not seen
+
+    def test_an_error_inside_leaves_the_module_as_it_was(self):
+        module = lively(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)))
+        weight, x = module[0].weight, torch.rand(1, 3, 8, 8)
+
+        def stop():
+            with norms_folded(module, x):
+                assert module[0].weight is not weight
+                raise RuntimeError("stopped")
+
+        with pytest.raises(RuntimeError, match="stopped"):
+            stop()
+        assert module[0].weight is weight
+        assert module[0].bias is None
+        assert "forward" not in vars(module[1])

@@ -70,7 +70,7 @@ def test_a_search_that_fails_leaves_the_module_as_it_was():
     seen = []
 
     def search():
-        with searching(module):
+        with searching(module, torch.zeros(1, 3)):
             seen.extend(each.requires_grad for each in module.parameters())
             seen.extend(each.training for each in module.modules())
             raise RuntimeError("stopped")
@@ -80,3 +80,22 @@ def test_a_search_that_fails_leaves_the_module_as_it_was():
     assert not any(seen)
     assert [each.requires_grad for each in module.parameters()] == [True, False, True, True]
     assert [each.training for each in module.modules()] == [True, True, False]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_batch_norm_computes_for_the_step_alone(name):
+    norm, seen = nn.BatchNorm2d(4), []
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    compute = norm._check_input_dim
+    norm._check_input_dim = lambda x: (seen.append((norm.training, len(x))), compute(x))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    smoothed = SmoothedClassifier(module.train(), Gaussian(0.1), 3)
+    with torch.no_grad():
+        y = module.eval()(x).argmax(1)  # so that catrs and smoothmix search for all of them
+    module.train()
+    seen.clear()
+    OBJECTIVES.build(SEARCHES[name]).loss(smoothed, x, y, generator=torch.Generator()).backward()
+    tried = [rows for training, rows in seen if not training]
+    assert tried == [1, 1]  # to see what belongs together, and what the scores are
+    assert any(training for training, _ in seen)
+    assert all(each.grad is not None for each in module.parameters())
