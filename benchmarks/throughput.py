@@ -66,6 +66,7 @@ BLOCK = 100
 INPUTS = 4
 Layouts = list[torch.memory_format]
 ART = "art.estimators.certification.randomized_smoothing"
+ITS_INTERVALS = "statsmodels.stats.proportion"  # imported when it certifies
 MOST_BYTES = 1 << 30  # of a batch of inputs
 HELD_EQUAL = (
     "the network and its weights, the inputs, sigma, the number of classes, the machine and the "
@@ -191,6 +192,7 @@ def art(network: Network, module: nn.Module, x: Tensor, batches: tuple[int, ...]
     """adversarial-robustness-toolbox at every batch size; empty if it is not installed."""
     try:
         importlib.import_module(ART)
+        importlib.import_module(ITS_INTERVALS)
     except ImportError as error:
         print(f"art is left out, since it is not installed or lacks a package: {error}")
         return []
