@@ -118,7 +118,8 @@ class SmoothAdv(CopiesObjective):
     def _parts(self, x: Tensor) -> int:
         """Parts to be attacked one after the other, as equal as can be.
 
-        Each input is attacked by itself, so it changes the time alone.
+        Each input is attacked by itself, so it changes the time alone, and with a random start
+        which of the generator's numbers an input begins with.
         """
         if x.device.type != "cpu":
             return 1
