@@ -126,6 +126,7 @@ def train(wanted: Trained, options: argparse.Namespace) -> Path:
         for key in ("schedule", "objective"):
             change += [f"--{key}", spec(new[key])]
     change += ["--precision", options.precision] if options.precision else []
+    change += ["--normalize", "none"] if options.sweep else []  # as consistency-1.00.toml has it
     where = ("--data-root", options.data_root, "--out", out, "--resume")
     radii(options.work, "train", wanted.path, "--seed", wanted.seed, *change, *where)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
